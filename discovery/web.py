@@ -19,6 +19,7 @@ from discovery.core.warning import Concern, Lately, WarningList, critical, one, 
 from discovery.dns import dig
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
+from discovery.rest.api.batches import Batches
 from discovery.rest.api.beating import Beating
 from discovery.rest.api.dns.dig import Dig, Place
 from discovery.rest.api.dns.doh import DnsOverHttps, Respond
@@ -105,9 +106,11 @@ class Web:
         sees_actors, note_items, count = self._sees_actors, self._refusals.note_items, seams.count_registration
         self._zones = Zones(registry, clock, times, preference)
         self.routes = [
-            *Registering(registry, engine, clock, times, random, count, note_items, seams.imported_as).routes(),
-            *Beating(registry, engine, clock, times, random, count, note_items).routes(),
-            *Reporting(registry, engine, clock, times, random, count, note_items).routes(),
+            *(
+                route
+                for each in (Registering, Beating, Batches, Reporting)
+                for route in each(registry, engine, clock, times, random, count, note_items, seams.imported_as).routes()
+            ),
             *Resolving(registry, clock, times, random, watch.polls, self._sees_names, preference).routes(),
             *Listing(registry, clock, times, watch.polls, self._sees_names).routes(),
             *OneService(registry, clock, times, watch.polls, self._sees_names).routes(),

@@ -13,8 +13,16 @@ from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
 from discovery.store.expiry import Expire
-from discovery.store.operations import Drain, EndMaintenance, Maintain, ReloadZones, Settle
-from discovery.store.registration import MAX_DEREGISTERED, Deregister, DeregisterMany, Register, Revive, Upsert
+from discovery.store.operations import (
+    MAX_DEREGISTERED,
+    DeregisterMany,
+    Drain,
+    EndMaintenance,
+    Maintain,
+    ReloadZones,
+    Settle,
+)
+from discovery.store.registration import Deregister, Register, Revive, Upsert
 from discovery.store.registry import Registry
 from discovery.store.rules import catch_up, override_status
 from discovery.store.service import Entry

@@ -112,6 +112,9 @@ _MULTICAST = 224  # and what is above, of IPv4's first octet
 _BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 
 
+PORT = {"type": "integer", "minimum": 1, "maximum": 65535}  # as JSON schema
+
+
 def parse_port(value: object, field: str = "port") -> int:
     """1–65535 from an integer or a decimal string; InvalidField otherwise."""
     number = _integer(value)

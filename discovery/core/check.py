@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from discovery.core.address import parse_address, parse_port
-from discovery.core.checked import flag, seconds_of, whole_of
+from discovery.core.address import MAX_HOST_NAME, PORT, parse_address, parse_port
+from discovery.core.checked import flag_of, seconds_between, seconds_of, whole_between
 from discovery.core.errors import InvalidField
 from discovery.core.health import Health, health_named
 from discovery.core.name import plain_text
 
 # Of one instance; octets of all of them as JSON.
 MAX_CHECKS = 16
-MAX_ID = 255
+MAX_ID = MAX_NAME = 255
 MAX_OCTETS = 16 * 1024
 # Seconds. More often than each second the check is the load; rarer than each hour it says nothing.
 MIN_INTERVAL, MAX_INTERVAL = 1.0, 3600.0
@@ -88,7 +88,7 @@ class Check:
     @classmethod
     def of(cls, value: object, field: str = "check") -> Check:
         """From `{ttl: SECONDS | http: PATH | tcp: true | grpc: SERVICE or true, …}`; InvalidField names the part at fault."""
-        form = _PLAIN_FORM if field == "check" else _FORM
+        form = PLAIN_FORM if field == "check" else FORM
         if not isinstance(value, Mapping):
             raise InvalidField(field, f"must be an object with {form.kinds}")
         for name in value:
@@ -105,7 +105,7 @@ class Check:
         found: dict[str, Any] = {"id": kind, **_of_kind(kind, value[kind], f"{field}.{kind}")}
         if kind == TTL:
             found["status"] = Health.FAILING
-        for each in _FIELDS:
+        for each in FIELDS:
             if each.name in value and each.name in form.fields:
                 if kind not in each.kinds:
                     raise InvalidField(f"{field}.{each.name}", f"is not of a check by {kind}")
@@ -119,7 +119,7 @@ class Check:
         """As it is registered, without what is the default."""
         what: Any = {TTL: self.ttl, HTTP: self.path, TCP: True, GRPC: self.path or True}[self.kind]
         found = {self.kind: what}
-        for each in _FIELDS:
+        for each in FIELDS:
             value = getattr(self, each.field)
             if self.kind in each.kinds and (each.always or value != each.default(self)):
                 found[each.name] = each.shown(value)
@@ -143,15 +143,11 @@ def _of_kind(kind: str, value: object, field: str) -> dict[str, Any]:
         if not isinstance(value, str) or len(value) > MAX_PATH or not _PATH.fullmatch(value):
             raise InvalidField(field, f"must be a path such as /health, at most {MAX_PATH} characters of a URL")
         return {"path": value}
-    if kind == GRPC and value is not True:
-        return {"path": plain_text(value, field, MAX_PATH)}
-    if value is not True:
-        raise InvalidField(field, "must be true")
-    return {}
+    return {} if value is True else {"path": plain_text(value, field, MAX_PATH)}
 
 
 def _text(field: str, value: object) -> str:
-    return "" if value == "" else plain_text(value, field, 255)
+    return "" if value == "" else plain_text(value, field, MAX_NAME)
 
 
 def _method(field: str, value: object) -> str:
@@ -177,13 +173,6 @@ def _body(field: str, value: object) -> str:
     return value.encode(errors="replace").decode()
 
 
-def _flag(field: str, value: object) -> bool:
-    try:
-        return flag(value)
-    except ValueError:
-        raise InvalidField(field, "must be true or false") from None
-
-
 def _ca(field: str, value: object) -> str:
     if (
         not isinstance(value, str)
@@ -196,12 +185,15 @@ def _ca(field: str, value: object) -> str:
 
 
 class _Field(NamedTuple):
-    """`always`: shown even where it is the default."""
+    """`check(field, value)`: the value as it is kept; InvalidField. `schema`: the same as JSON schema. `always`: shown even where it is the
+    default.
+    """
 
     field: str
     name: str
     kinds: Sequence[str]
     check: Callable[[str, object], Any]
+    schema: Mapping[str, Any]
     shown: Callable[[Any], Any] = lambda value: value
     always: bool = False
 
@@ -211,29 +203,35 @@ class _Field(NamedTuple):
         return _DEFAULTS[self.field]
 
 
+def string(most: int) -> dict[str, Any]:
+    return {"type": "string", "maxLength": most}
+
+
+_HEADERS = {"type": "object", "maxProperties": MAX_HEADERS, "additionalProperties": {"type": "string"}}
+_BOOLEAN = {"type": "boolean"}
 _DEFAULTS = {each.name: each.default for each in fields(Check)}
-_FIELDS = (
-    _Field("id", "id", KINDS, lambda field, value: plain_text(value, field, MAX_ID), always=True),
-    _Field("name", "name", KINDS, _text),
-    _Field("group", "group", KINDS, _text),
-    _Field("critical_after", "criticalAfter", KINDS, lambda field, value: seconds_of(field, MIN_CRITICAL, MAX_CRITICAL, value)),
-    _Field("status", "status", KINDS, lambda field, value: health_named(field, value)),
-    _Field("method", "method", (HTTP,), _method),
-    _Field("headers", "headers", (HTTP,), _headers, dict),
-    _Field("body", "body", (HTTP,), _body),
-    _Field("tls", "tls", (HTTP, GRPC), _flag),
-    _Field("ca", "ca", (HTTP, GRPC), _ca),
-    _Field("tls_skip_verify", "tlsSkipVerify", (HTTP, GRPC), _flag),
-    _Field("address", "address", PROBES, lambda field, value: parse_address(value, field)),
-    _Field("port", "port", PROBES, lambda field, value: parse_port(value, field)),
-    _Field("interval", "interval", PROBES, lambda field, value: seconds_of(field, MIN_INTERVAL, MAX_INTERVAL, value), always=True),
-    _Field("timeout", "timeout", PROBES, lambda field, value: seconds_of(field, 0.1, MAX_TIMEOUT, value), always=True),
-    _Field("failures", "failures", PROBES, lambda field, value: whole_of(field, 1, MAX_COUNT, value), always=True),
-    _Field("successes", "successes", PROBES, lambda field, value: whole_of(field, 1, MAX_COUNT, value), always=True),
+FIELDS = (
+    _Field("id", "id", KINDS, lambda field, value: plain_text(value, field, MAX_ID), string(MAX_ID) | {"minLength": 1}, always=True),
+    _Field("name", "name", KINDS, _text, string(MAX_NAME)),
+    _Field("group", "group", KINDS, _text, string(MAX_NAME)),
+    _Field("critical_after", "criticalAfter", KINDS, *seconds_between(MIN_CRITICAL, MAX_CRITICAL)),
+    _Field("status", "status", KINDS, health_named, {"enum": list(Health)}),
+    _Field("method", "method", (HTTP,), _method, {"enum": list(METHODS)}),
+    _Field("headers", "headers", (HTTP,), _headers, _HEADERS, dict),
+    _Field("body", "body", (HTTP,), _body, string(MAX_BODY)),
+    _Field("tls", "tls", (HTTP, GRPC), flag_of, _BOOLEAN),
+    _Field("ca", "ca", (HTTP, GRPC), _ca, string(MAX_CA)),
+    _Field("tls_skip_verify", "tlsSkipVerify", (HTTP, GRPC), flag_of, _BOOLEAN),
+    _Field("address", "address", PROBES, lambda field, value: parse_address(value, field), string(MAX_HOST_NAME)),
+    _Field("port", "port", PROBES, lambda field, value: parse_port(value, field), PORT),
+    _Field("interval", "interval", PROBES, *seconds_between(MIN_INTERVAL, MAX_INTERVAL), always=True),
+    _Field("timeout", "timeout", PROBES, *seconds_between(0.1, MAX_TIMEOUT), always=True),
+    _Field("failures", "failures", PROBES, *whole_between(1, MAX_COUNT), always=True),
+    _Field("successes", "successes", PROBES, *whole_between(1, MAX_COUNT), always=True),
 )  # fmt: skip
 
 
-class _Form(NamedTuple):
+class Form(NamedTuple):
     """What may be said, and how it is told what must be."""
 
     fields: Sequence[str]
@@ -243,9 +241,9 @@ class _Form(NamedTuple):
 
 # The field `check`, which is older than most kinds: one check, of the instance's own port.
 _PLAIN = (HTTP, TCP, "interval", "timeout", "failures", "successes")
-_PLAIN_FORM = _Form(_PLAIN, "http (a path) or tcp (true)", 'must have either "http": a path, or "tcp": true')
-_FORM = _Form(
-    (*KINDS, *(each.name for each in _FIELDS)),
+PLAIN_FORM = Form(_PLAIN, "http (a path) or tcp (true)", 'must have either "http": a path, or "tcp": true')
+FORM = Form(
+    (*KINDS, *(each.name for each in FIELDS)),
     "ttl (seconds), http (a path), tcp (true) or grpc (a service, or true)",
     'must have one of "ttl": seconds, "http": a path, "tcp": true, "grpc": a service or true',
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from discovery.core.errors import InvalidField
 
 T = TypeVar("T")
+
+# What a field of a body may be: what makes the value of what was sent, or raises InvalidField; and the same as JSON schema.
+Rule = tuple[Callable[[str, object], T], Mapping[str, Any]]
 
 # The first second that no date can show.
 _YEAR_10000 = 253_402_300_800
@@ -61,3 +64,19 @@ def seconds_of(field: str, least: float, most: float, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise InvalidField(field, f"must be a number of seconds from {least:g} to {most:g}")
     return float(value)
+
+
+def flag_of(field: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidField(field, "must be true or false")
+    return value
+
+
+def whole_between(least: int, most: int) -> Rule[int]:
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return lambda field, value: whole_of(field, least, most, value), schema
+
+
+def seconds_between(least: float, most: float) -> Rule[float]:
+    schema = {"type": "number", "minimum": least, "maximum": most}
+    return lambda field, value: seconds_of(field, least, most, value), schema

@@ -1,8 +1,11 @@
-"""Who is not there any more, and who took whom out of the answers: from the log, and what the history remembers of before it. Pure."""
+"""Why there is no answer, in one text, for DNS and errors: who is not there any more, what they are who are; and who took whom out of the
+answers. From the table, the log, and what the history remembers of before it. Pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from discovery.core import moment
 from discovery.core.address import place_text
@@ -10,10 +13,10 @@ from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.event import InstanceEvent, Kind
 from discovery.core.name import fold
 from discovery.core.status import Status
-from discovery.store.explain import Askers, refusal
+from discovery.store.explain import Askers, account, refusal, since_of
 from discovery.store.log import Gone, Log
-from discovery.store.service import Service
-from discovery.store.state import State
+from discovery.store.service import Entry, Service
+from discovery.store.state import State, WallOf
 
 
 def absent(registry: State, name: str, now: float, sees_names: bool = False) -> str:
@@ -54,6 +57,41 @@ def remember(registry: State, told: Iterable[tuple[InstanceEvent, float, Caller]
             log.gone_before.setdefault(event.service, _gone_with(event, wall, by))
         elif _takes_out(event) and by not in (NOBODY, SERVER):
             log.took_out_before.setdefault(event.instance.id, by)
+
+
+# -- of many at once, in one text: what DNS and errors say
+
+
+def why_none(registry: State, service: Service, meant: Sequence[Entry], now: float) -> str:
+    """Of instances none of which is served: how many are what, and the account of the one that left last, or whose heartbeats are refused.
+    The end of a sentence that says how many there are.
+    """
+    kinds, wall_of = Counter(entry.status_at(now) for entry in meant), registry.walls()
+    each = ", ".join(f"{count} {status}" for status, count in kinds.items())
+    last = max(meant, key=lambda entry: _left(registry, entry, now, wall_of))
+    found = account(registry, service, last, now, wall_of, False)
+    since = "" if found.since is None else f" since {moment.short(found.since, wall_of(now))}"
+    which = "it is that" if len(meant) == 1 else "the last"
+    return f" ({each}), {which}{since}: {found.why}"
+
+
+def _left(registry: State, entry: Entry, now: float, wall_of: WallOf) -> tuple[bool, float]:
+    """Whether its heartbeats are refused, and when it left the answers."""
+    is_refused = bool(registry.refused) and registry.refused.of(entry.instance.spec.key, entry, now) is not None
+    return is_refused, since_of(entry, entry.status_at(now), None, wall_of) or 0.0
+
+
+def not_healthy(registry: State, name: str, entries: Sequence[Entry], now: float) -> str:
+    """Why some of an answer's entries, the last of them too, are not healthy: how many, and that one's account."""
+    last = entries[-1]
+    status = last.status_at(now)
+    count = sum(entry.status_at(now) is status for entry in entries)
+    service = registry.services[last.instance.spec.key.service]
+    wall_of = registry.walls()
+    found, wall = account(registry, service, last, now, wall_of, False), wall_of(now)
+    since = "" if found.since is None else f" since {moment.short(found.since, wall)}"
+    until = "" if found.until is None else f"; until {moment.short(found.until, wall)} at most"
+    return f"{name}: {count} of {len(entries)} answers are {status}{since}: {found.why}{until}"
 
 
 # -- who took them out

@@ -4,7 +4,12 @@ taken for healthy again (the idea of RFC 2439).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from discovery.core.event import Event, InstanceEvent
+from discovery.core.instance import Instance
+from discovery.core.status import DOWN
 
 
 class Damping(NamedTuple):
@@ -39,3 +44,20 @@ class Flaps:
             return self.until
         recent = sum(time > now - damping.window for time in self._times) + changes
         return now + damping.window if recent > damping.changes or now < self.until else self.until
+
+
+_STEADY = Flaps()
+
+
+def flaps(known: Flaps | None, events: Sequence[Event], before: Instance, now: float, damping: Damping) -> bool:
+    """Whether an instance changes its health too often, if it is healthy after these events, which leave it as `before`."""
+    if not damping.changes or (known is None and not events):  # one change is never too many
+        return False
+    changes = sum(_changes_health(event, before.id) for event in events) + (before.status in DOWN)
+    return now < (known or _STEADY).until_with(changes, now, damping)
+
+
+def _changes_health(event: Event, id: str) -> bool:
+    if not isinstance(event, InstanceEvent) or event.before is None or event.after is None or event.after.id != id:
+        return False
+    return (event.before.status in DOWN) != (event.after.status in DOWN)

@@ -8,8 +8,7 @@ admins and owners, and DNS) gets `by` None, and texts without them. Pure.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from discovery.core import moment
@@ -103,7 +102,7 @@ def account(
     why, served = told(instance, status, better, lease.ttl, window, who, own, more)
     return Account(
         instance, status, served, why,
-        _since(entry, status, own, wall_of),
+        since_of(entry, status, own, wall_of),
         window.until if window is not None and status is Status.MAINTENANCE else None if until is None else wall_of(until),
         who, _next(entry, status, until, refused is not None), wall_of(lease.renewed_at), beats, refused,
         None if check is None else CheckResult(wall_of(check.at), check.failure),
@@ -148,7 +147,7 @@ def told(
     return "; ".join(why), status in _SERVED or (status is Status.FLAPPING and not better)
 
 
-def _since(entry: Entry, status: Status, own: str | None, wall_of: WallOf) -> float | None:
+def since_of(entry: Entry, status: Status, own: str | None, wall_of: WallOf) -> float | None:
     if own is not None:  # for which a node's silence may be the reason: it was heard until then
         is_known = entry.override is None and math.isfinite(entry.through.until)
         return wall_of(entry.through.until) if is_known else None
@@ -289,38 +288,3 @@ def refusal(refused: Refused, wall: float, sees_names: bool) -> str:
     why = refused.why.text if sees_names else refused.why.plain
     count = "once" if refused.times == 1 else f"{refused.times} times"
     return f"heartbeats are refused since {moment.short(refused.since, wall)}, {count}: {why}"
-
-
-# -- of many at once, in one text: what DNS and errors say
-
-
-def why_none(registry: State, service: Service, meant: Sequence[Entry], now: float) -> str:
-    """Of instances none of which is served: how many are what, and the account of the one that left last, or whose heartbeats are refused.
-    The end of a sentence that says how many there are.
-    """
-    kinds, wall_of = Counter(entry.status_at(now) for entry in meant), registry.walls()
-    each = ", ".join(f"{count} {status}" for status, count in kinds.items())
-    last = max(meant, key=lambda entry: _left(registry, entry, now, wall_of))
-    found = account(registry, service, last, now, wall_of, False)
-    since = "" if found.since is None else f" since {moment.short(found.since, wall_of(now))}"
-    which = "it is that" if len(meant) == 1 else "the last"
-    return f" ({each}), {which}{since}: {found.why}"
-
-
-def _left(registry: State, entry: Entry, now: float, wall_of: WallOf) -> tuple[bool, float]:
-    """Whether its heartbeats are refused, and when it left the answers."""
-    is_refused = bool(registry.refused) and registry.refused.of(entry.instance.spec.key, entry, now) is not None
-    return is_refused, _since(entry, entry.status_at(now), None, wall_of) or 0.0
-
-
-def not_healthy(registry: State, name: str, entries: Sequence[Entry], now: float) -> str:
-    """Why some of an answer's entries, the last of them too, are not healthy: how many, and that one's account."""
-    last = entries[-1]
-    status = last.status_at(now)
-    count = sum(entry.status_at(now) is status for entry in entries)
-    service = registry.services[last.instance.spec.key.service]
-    wall_of = registry.walls()
-    found, wall = account(registry, service, last, now, wall_of, False), wall_of(now)
-    since = "" if found.since is None else f" since {moment.short(found.since, wall)}"
-    until = "" if found.until is None else f"; until {moment.short(found.until, wall)} at most"
-    return f"{name}: {count} of {len(entries)} answers are {status}{since}: {found.why}{until}"

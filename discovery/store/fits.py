@@ -48,7 +48,7 @@ def _all_stay(table: Table, events: Iterable[Event]) -> bool:
     return True
 
 
-def has_place_of(after: Instance, before: Instance) -> bool:
+def _has_place_of(after: Instance, before: Instance) -> bool:
     """The table knows an instance by its id, its service and its address."""
     old, new = before.spec, after.spec
     if old.port != new.port or (old.ip != new.ip and old.place != new.place) or after.id != before.id:
@@ -80,7 +80,7 @@ class _LaidOver:
                 return f"{holder} is registered already at {place_text(spec.ip, spec.port)} of {event.service}"
         elif known is None or holder != id or before.id != id:
             return f"{id} is not registered at {place_text(spec.ip, spec.port)} of {event.service}"
-        elif after is not None and not has_place_of(after, before):
+        elif after is not None and not _has_place_of(after, before):
             return f"{id} would be another instance than before, or at another place"
         elif known.status is not before.status:
             return f"{id} was {before.status}, and is {known.status} here"

@@ -1,17 +1,21 @@
-"""What operators, checks and zone files say: drains, maintenance windows, verdicts, names."""
+"""What operators and zone files say: drains, maintenance windows, deregistrations of many, settings, names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from discovery.core.instance import Instance
+from discovery.core.instance import Instance, Key
 from discovery.core.kinds import RegistrySettings, SettingsEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
-from discovery.store.errors import NoWindow, TooManyWindows, UnknownInstance
-from discovery.store.rules import catch_up, forget_absent, override_status, set_window, settle
+from discovery.store.errors import NoWindow, TooManyWindows, UnknownService
+from discovery.store.registrants import deregister
+from discovery.store.rules import catch_up, override_status, set_window, settle
 from discovery.store.transaction import Transaction
-from discovery.store.windows import MAX_WINDOWS, MAX_WINDOWS_OF_TOKENS, MAX_WINDOWS_PER_TOKEN
-from discovery.store.write import InstanceWrite, ScopeWrite, Write, named_entry
+from discovery.store.values import MAX_WINDOWS, MAX_WINDOWS_OF_TOKENS, MAX_WINDOWS_PER_TOKEN
+from discovery.store.write import InstanceWrite, ScopeWrite, Subject, Write, named_entry, named_or_absent
+
+# Instances of one write. In etcd each takes up to three operations (its own key, its id's, its service's version) of the 107 there are.
+MAX_DEREGISTERED = 32
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,9 @@ class Drain(InstanceWrite[Instance]):
         return self.draining
 
     def decide(self, txn: Transaction) -> Instance:
-        try:
-            entry = named_entry(txn, self.which)
-        except UnknownInstance:
-            if not self.draining and (absent := forget_absent(txn, self.which, self.reason)) is not None:
-                return absent
-            raise
+        entry = named_entry(txn, self.which) if self.draining else named_or_absent(txn, self.which, self.reason)
+        if isinstance(entry, Instance):
+            return entry
         if entry.instance.draining == self.draining:
             return entry.instance
         after = catch_up(txn, entry)._replace(draining_since=txn.wall if self.draining else None)
@@ -110,6 +111,34 @@ def _room_for_window(txn: Transaction, by: str, new: bool) -> None:
         raise TooManyWindows(MAX_WINDOWS_PER_TOKEN, f" of the token {by}")
     if by and len(owners) - owners.count("") >= MAX_WINDOWS_OF_TOKENS:
         raise TooManyWindows(MAX_WINDOWS_OF_TOKENS, " of tokens without the right 'admin'")
+
+
+@dataclass(frozen=True)
+class DeregisterMany(Write[list[Instance]]):
+    """At most MAX_DEREGISTERED of them, `service`'s alone or (None, which takes an admin) whosever. Those that are gone are passed over.
+
+    The result is those that were removed. UnknownService when there is nothing of a service to remove.
+    """
+
+    keys: tuple[Key, ...]
+    reason: str
+    service: str | None = None
+
+    @property
+    def action(self) -> str:
+        return "clear" if self.service is None else "deregister-service"
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(service=self.service)
+
+    def decide(self, txn: Transaction) -> list[Instance]:
+        assert len(self.keys) <= MAX_DEREGISTERED
+        txn.authorize(self.service)
+        if self.service is not None and not self.keys:
+            raise UnknownService(self.service)
+        known = map(txn.find, self.keys)
+        return [deregister(txn, entry, self.reason) for entry in known if entry is not None]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from discovery.core.address import place_text
 from discovery.core.caller import NOBODY, SERVER
@@ -12,9 +13,9 @@ from discovery.core.check import TTL, Check
 from discovery.core.check_states import is_unreported, kept
 from discovery.core.errors import InvalidField
 from discovery.core.health import WELL, Finding, Health
-from discovery.core.instance import Instance, Key, Registration, vouches
+from discovery.core.instance import Instance, Registration, vouches
 from discovery.core.name import fold
-from discovery.core.remembered import Attachments, Change, changed
+from discovery.core.remembered import Change, changed
 from discovery.core.status import SILENT, Status
 from discovery.store.errors import (
     CheckIsMade,
@@ -24,17 +25,12 @@ from discovery.store.errors import (
     ServiceFull,
     TakenOver,
     UnknownCheck,
-    UnknownInstance,
-    UnknownService,
 )
 from discovery.store.registrants import NATIVE, deregister, joined, states_of
-from discovery.store.rules import catch_up, expire, forget_absent, forget_drain, living, override_status, revive
+from discovery.store.rules import catch_up, expire, forget_drain, living, override_status, revive
 from discovery.store.service import Entry, Service
 from discovery.store.transaction import Transaction
-from discovery.store.write import InstanceWrite, Subject, Write, named_entry
-
-# Of one write. In etcd each takes up to three operations (its own key, its id's, its service's version) of the 107 there are.
-MAX_DEREGISTERED = 32
+from discovery.store.write import InstanceWrite, Subject, Write, named_entry, named_or_absent
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,7 @@ class Register(Write[Instance]):
     own: Finding | None = None
     attachments: Mapping[str, Change] | None = None
     action = "register"
+    unsaid: ClassVar[Finding | None] = WELL  # what it means to say nothing of its health; None: that stays as it is
 
     @property
     def subject(self) -> Subject:
@@ -72,8 +69,7 @@ class Register(Write[Instance]):
         if own_id is not None or shown != spec.name:
             spec = replace(spec, name=shown, id=None)
         if entry is None:
-            attached = changed((), attachments) if attachments else ()
-            return _add(txn, spec, folded, own_id, service, self.replace, said(txn, None, self.own), attached)
+            return self._add(txn, spec, folded, own_id, service)
         known = catch_up(txn, entry)
         if origin is not None and known.spec.imported_from != origin and known.status is not Status.UNHEALTHY:
             raise TakenOver(spec.key, known.spec.imported_from)
@@ -87,13 +83,45 @@ class Register(Write[Instance]):
             after.spec.checks == known.spec.checks and first != NOBODY and vouches(first, spec) >= vouches(by, spec)
         ):
             by = first
-        own = self._own(txn, known)
-        return revive(
-            txn, entry, after._replace(registrant=by, own=own), "registered again" if own == known.own else own.reason
-        )
+        own = said(txn, known, self.own or self.unsaid)
+        reason = "registered again" if own == known.own else own.reason
+        return revive(txn, entry, after._replace(registrant=by, own=own), reason)
 
-    def _own(self, txn: Transaction, known: Instance) -> Finding:
-        return said(txn, known, self.own or WELL)
+    def _add(
+        self, txn: Transaction, spec: Registration, folded: str, own_id: str | None, service: Service | None
+    ) -> Instance:
+        if service is None and (why := txn.reserved(folded)) is not None:
+            raise NameReserved(spec.name, why)
+        if spec.is_host_name and (why := txn.why_no_host(spec.ip)) is not None:
+            raise InvalidField("ip", why)
+        replaced = None if own_id is None else txn.claim(own_id)
+        if own_id is not None and replaced is not None:
+            same_service = txn.service_of(replaced) is service
+            if not (self.replace and same_service):
+                raise IdTaken(own_id, same_service)
+        attachments = changed((), self.attachments) if self.attachments else ()
+        is_foreign = bool(attachments) or spec.imported_from is not None
+        if spec.lease is not None and not is_foreign:
+            txn.refuse_permanent()
+        limit, setting = (0, "") if service is None else txn.limit_of(service, is_foreign)
+        full = service is not None and len(service.entries) >= limit
+        if not full and (error := txn.is_full(new_service=service is None)) is not None:
+            raise error
+        if replaced is not None:
+            catch_up(txn, replaced)
+            deregister(txn, replaced, f"made way for {place_text(spec.ip, spec.port)}, which has its id")
+        elif service is not None and full:
+            _make_room(txn, service, limit, setting)  # one goes for one that comes
+        drained = forget_drain(txn, spec.key, "it is registered again, and drains")
+        since = None if drained is None else drained.since
+        own = said(txn, None, self.own)
+        id, by, checks = own_id or txn.new_id(), txn.by.known, states_of(txn, spec.checks, None)
+        instance = Instance(id, txn.wall, spec, since, checks=checks, registrant=by, own=own, attachments=attachments)
+        status = living(txn.windows, instance)
+        if status is not Status.HEALTHY:
+            instance = instance.with_status(status)
+        txn.register(instance, folded, "new instance")
+        return instance
 
 
 class Upsert(Register):
@@ -102,6 +130,7 @@ class Upsert(Register):
     """
 
     action = "upsert"
+    unsaid = None
 
     def decide(self, txn: Transaction) -> Instance:
         key = self.spec.key
@@ -111,56 +140,11 @@ class Upsert(Register):
             raise Deregistered(key, left)
         return super().decide(txn)
 
-    def _own(self, txn: Transaction, known: Instance) -> Finding:
-        return said(txn, known, self.own)
-
 
 def said(txn: Transaction, known: Instance | None, own: Finding | None) -> Finding:
     """What an instance says of its health from now on. The same again changes nothing: its output is shown, and is no event."""
     before = WELL if known is None else known.own
     return before if own is None or own.health is before.health else own._replace(since=txn.wall)
-
-
-def _add(
-    txn: Transaction,
-    spec: Registration,
-    folded: str,
-    own_id: str | None,
-    service: Service | None,
-    replace_other: bool,
-    own: Finding,
-    attachments: Attachments,
-) -> Instance:
-    if service is None and (why := txn.reserved(folded)) is not None:
-        raise NameReserved(spec.name, why)
-    if spec.is_host_name and (why := txn.why_no_host(spec.ip)) is not None:
-        raise InvalidField("ip", why)
-    replaced = None if own_id is None else txn.claim(own_id)
-    if own_id is not None and replaced is not None:
-        same_service = txn.service_of(replaced) is service
-        if not (replace_other and same_service):
-            raise IdTaken(own_id, same_service)
-    is_foreign = bool(attachments) or spec.imported_from is not None
-    if spec.lease is not None and not is_foreign:
-        txn.refuse_permanent()
-    limit, setting = (0, "") if service is None else txn.limit_of(service, is_foreign)
-    full = service is not None and len(service.entries) >= limit
-    if not full and (error := txn.is_full(new_service=service is None)) is not None:
-        raise error
-    if replaced is not None:
-        catch_up(txn, replaced)
-        deregister(txn, replaced, f"made way for {place_text(spec.ip, spec.port)}, which has its id")
-    elif service is not None and full:
-        _make_room(txn, service, limit, setting)  # one goes for one that comes
-    drained = forget_drain(txn, spec.key, "it is registered again, and drains") if txn.remembers_drains else None
-    since = None if drained is None else drained.since
-    id, by, checks = own_id or txn.new_id(), txn.by.known, states_of(txn, spec.checks, None)
-    instance = Instance(id, txn.wall, spec, since, checks=checks, registrant=by, own=own, attachments=attachments)
-    status = living(txn.windows, instance)
-    if status is not Status.HEALTHY:
-        instance = instance.with_status(status)
-    txn.register(instance, folded, "new instance")
-    return instance
 
 
 def _make_room(txn: Transaction, service: Service, limit: int, setting: str) -> None:
@@ -271,41 +255,10 @@ class Deregister(InstanceWrite[Instance]):
     says_goodbye = True
 
     def decide(self, txn: Transaction) -> Instance:
-        try:
-            entry = named_entry(txn, self.which)
-        except UnknownInstance:
-            if (absent := forget_absent(txn, self.which, self.reason)) is not None:
-                return absent
-            raise
+        entry = named_or_absent(txn, self.which, self.reason)
+        if isinstance(entry, Instance):
+            return entry
         origin = entry.instance.spec.imported_from
         if self.imported_from not in (None, origin):
             raise TakenOver(entry.instance.spec.key, origin)
         return deregister(txn, entry, self.reason, is_final=self.imported_from is None)
-
-
-@dataclass(frozen=True)
-class DeregisterMany(Write[list[Instance]]):
-    """At most MAX_DEREGISTERED of them, `service`'s alone or (None, which takes an admin) whosever. Those that are gone are passed over.
-
-    The result is those that were removed. UnknownService when there is nothing of a service to remove.
-    """
-
-    keys: tuple[Key, ...]
-    reason: str
-    service: str | None = None
-
-    @property
-    def action(self) -> str:
-        return "clear" if self.service is None else "deregister-service"
-
-    @property
-    def subject(self) -> Subject:
-        return Subject(service=self.service)
-
-    def decide(self, txn: Transaction) -> list[Instance]:
-        assert len(self.keys) <= MAX_DEREGISTERED
-        txn.authorize(self.service)
-        if self.service is not None and not self.keys:
-            raise UnknownService(self.service)
-        known = map(txn.find, self.keys)
-        return [deregister(txn, entry, self.reason) for entry in known if entry is not None]

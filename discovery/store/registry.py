@@ -20,13 +20,12 @@ from discovery.core.kinds import WindowEvent, begun
 from discovery.core.lease import Lease, Term
 from discovery.core.log_fields import fields
 from discovery.core.maintenance import Scope
-from discovery.core.name import fold
 from discovery.core.status import SILENT, Status
 from discovery.store import fits
 from discovery.store.checked_lease import CheckedLease
 from discovery.store.expiry import Expire
 from discovery.store.rules import living
-from discovery.store.service import Entry, Service
+from discovery.store.service import Entry
 from discovery.store.snapshot import Snapshot
 from discovery.store.state import State, Unsettled
 from discovery.store.transaction import MAX_EVENTS, Authorize, Transaction
@@ -34,10 +33,8 @@ from discovery.store.write import Write
 
 T = TypeVar("T")
 
-_UNHEALTHY, _SUSPECT = (
-    Status.UNHEALTHY,
-    Status.SUSPECT,
-)  # a heartbeat asks for them, and looking into an enum takes a third of it
+# A heartbeat asks for them, and looking into an enum takes a third of it.
+_UNHEALTHY, _SUSPECT = Status.UNHEALTHY, Status.SUSPECT
 
 _log = logging.getLogger("discovery.registry")
 
@@ -119,8 +116,7 @@ class Registry(State):
 
         `at`: when it was decided, on this node's monotonic clock.
         """
-        if len(commit.events) > 1:  # one alone is looked at where it is applied
-            fits.check(self, commit.events)
+        fits.check(self, commit.events)
         for event in commit.events:
             if isinstance(event, InstanceEvent):
                 self._apply(event, commit, at)
@@ -163,16 +159,13 @@ class Registry(State):
             self._delete(before, event, commit, at)
             return
         if before is None:
-            self._check_new(event, after)
             if self._tombstones:
                 self._tombstones.pop(after.spec.key)
             if self.missing:
                 self.missing.came(event.service, after)
             self._put(after, event.service, commit.index, at, commit.wall)
             return
-        entry, service = self._place_of(event, before)
-        if after.spec is not before.spec and not fits.has_place_of(after, before):
-            fits.check(self, (event,))
+        entry, service = self._by_id[before.id], self._services[event.service]
         entry.instance = after
         entry.override = None
         if after.own is not before.own:
@@ -214,29 +207,8 @@ class Registry(State):
             entry.lease = self._lease_of(after, lease.term, lease.renewed_at, at - wall)
             entry.lease.longest_gap = lease.longest_gap
 
-    def _check_new(self, event: InstanceEvent, after: Instance) -> None:
-        """DoesNotFit."""
-        spec, service = after.spec, self._services.get(event.service)
-        is_taken = after.id in self._by_id or (service is not None and spec.place in service.entries)
-        if is_taken or ((service is None or service.name != spec.name) and fold(spec.name) != event.service):
-            fits.check(self, (event,))
-
-    def _place_of(self, event: InstanceEvent, before: Instance) -> tuple[Entry, Service]:
-        """DoesNotFit."""
-        entry, service = self._by_id.get(before.id), self._services.get(event.service)
-        if (
-            entry is None
-            or service is None
-            or entry.instance is not before
-            or (before.spec.name != service.name and fold(before.spec.name) != event.service)
-        ):
-            fits.check(self, (event,))
-        assert entry is not None
-        assert service is not None
-        return entry, service
-
     def _delete(self, before: Instance, event: InstanceEvent, commit: Commit, at: float) -> None:
-        entry, service = self._place_of(event, before)
+        entry, service = self._by_id[before.id], self._services[event.service]
         self.liveness.removed(entry, service)
         self._take(entry, service, event.service)
         if event.buried_until is not None:

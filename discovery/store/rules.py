@@ -21,7 +21,7 @@ from discovery.core.status import SILENT, TRUSTED, Probed, Status
 from discovery.store.checked_lease import CheckedLease
 from discovery.store.service import Entry, Service
 from discovery.store.transaction import Transaction
-from discovery.store.windows import WindowMap, window_of, with_window
+from discovery.store.values import WindowMap, window_of, with_window
 
 # Seconds for which the drain of an instance that was removed for its silence is remembered: a deployment that is finished next day.
 DRAIN_REMEMBERED = 24 * 3600.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping
 from random import Random
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from discovery.core.event import Commit, ValueEvent
@@ -39,55 +39,7 @@ from discovery.store.output_log import OutputLog
 from discovery.store.refused import RefusedHeartbeats
 from discovery.store.table import Table
 from discovery.store.tombstones import Tombstones
-from discovery.store.windows import Windows, window_of
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class Holder(Protocol):
-    """Of the values of one kind."""
-
-    @property
-    def all(self) -> Mapping[Any, Any]: ...
-
-    def set(self, key: Any, value: Any, offset: float) -> None:
-        """`value` None: it is no longer. `offset`: what makes monotonic seconds of epoch seconds."""
-
-
-class Values(dict[K, V]):
-    """In the order in which they were put; beyond `most` the oldest are given up."""
-
-    def __init__(self, most: int | None = None) -> None:
-        super().__init__()
-        self._most = most
-
-    @property
-    def all(self) -> Mapping[K, V]:
-        return self
-
-    def set(self, key: K, value: V | None, offset: float) -> None:
-        self.pop(key, None)
-        if value is not None:
-            self[key] = value
-            if self._most is not None and len(self) > self._most:
-                del self[next(iter(self))]
-
-
-class Documents(Values[DocumentKey, Document]):
-    """With those of each plugin by key."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.of: dict[str, dict[str, Document]] = {}
-
-    def set(self, key: DocumentKey, value: Document | None, offset: float) -> None:
-        super().set(key, value, offset)
-        if value is not None:
-            self.of.setdefault(key.plugin, {})[key.key] = value
-        elif (those := self.of.get(key.plugin)) is not None:
-            those.pop(key.key, None)
-
+from discovery.store.values import Documents, Holder, Setting, Values, Windows, window_of
 
 # 500 octets each. Beyond, the oldest are given up.
 MAX_DRAINS = 16_384
@@ -197,8 +149,8 @@ class State(Table):
         self._windows = Windows()
         self.values: Mapping[type[ValueEvent[Any, Any]], Holder] = {
             **{each: Values() for each in KINDS.values() if each.kind.kept},
-            WindowEvent: self._windows, DrainEvent: self.drains, TokenEvent: self.revoked, SettingsEvent: _Settings(self),
-            DocumentEvent: self._documents,
+            WindowEvent: self._windows, DrainEvent: self.drains, TokenEvent: self.revoked, DocumentEvent: self._documents,
+            SettingsEvent: Setting(lambda: self.settings, self.adopt),
         }  # fmt: skip
 
     def adopt(self, settings: RegistrySettings) -> None:
@@ -302,18 +254,3 @@ class State(Table):
             since = min(left.since for left in self.unsettled.values())
             deadline = since if deadline is None else min(deadline, since)
         return deadline
-
-
-class _Settings:
-    """The state's, as a holder."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-
-    @property
-    def all(self) -> Mapping[None, RegistrySettings]:
-        return {None: self._state.settings}
-
-    def set(self, key: None, value: RegistrySettings | None, offset: float) -> None:
-        if value is not None:
-            self._state.adopt(value)

@@ -17,9 +17,9 @@ from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import Drained, RegistrySettings, TokenEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
-from discovery.core.status import DOWN, SILENT, Status
+from discovery.core.status import SILENT, Status
 from discovery.store.brake import Brake
-from discovery.store.damping import Damping, Flaps
+from discovery.store.damping import Damping, flaps
 from discovery.store.errors import PermanentRefused, RegistryFull, UnknownInstance, UnknownService
 from discovery.store.liveness import owner_of
 from discovery.store.service import Entry, Service
@@ -146,10 +146,6 @@ class Transaction:
         self.services.append(key.service)
         return self._state.buried(key, self.now)
 
-    @property
-    def remembers_drains(self) -> bool:
-        return bool(self._state.drains)
-
     def drained(self, key: Key) -> Drained | None:
         """What is remembered of an instance that was draining when it was removed for its silence."""
         self.services.append(key.service)
@@ -214,16 +210,13 @@ class Transaction:
 
     def half_held_service(self) -> str | None:
         """One whose silent ones the brake could not hold all in one commit."""
-        held = self._state.half_held
-        return next(iter(held)) if held else None
+        return next(iter(self._state.half_held), None)
 
     def unsettled(self, scope: Scope) -> Unsettled | None:
         return self._state.unsettled.get(scope)
 
     def overdue_scope(self) -> Scope | None:
         """One that is unsettled for so long that time has to finish it."""
-        if not self._state.unsettled:
-            return None
         return next((scope for scope, left in self._state.unsettled.items() if left.since <= self.now), None)
 
     def window_over(self) -> Scope | None:
@@ -272,20 +265,19 @@ class Transaction:
     def change(self, entry: Entry, after: Instance, status: Status, reason: str, renews: bool = False) -> Instance:
         """The entry becomes `after` with this status, unless it changes too often to be called healthy. No event that says nothing."""
         before = self.current(entry)
-        if status is Status.HEALTHY and self._flaps(entry, before):
-            status = Status.FLAPPING
-            damping = self._state.liveness.damping
+        if status is Status.HEALTHY and flaps(entry.flaps, self.events, before, self.now, self.damping):
+            status, damping = Status.FLAPPING, self.damping
             reason = f"{reason}, but it changed more than {damping.changes} times in {damping.window:g} s"
         if after.status is not status:
             after = after.with_status(status)
+        lapsed_at = self._lapsed_at(entry, before)
         if status is Status.UNHEALTHY and after.spec.keep and after.lapsed_at is None:
-            after = after._replace(lapsed_at=self._lapsed_at(entry, before) or self.wall)
+            after = after._replace(lapsed_at=lapsed_at or self.wall)
         if after == before:
             if renews:
                 self.beats += (entry,)
             return before
         kind = Kind.UPDATED if status is before.status else KIND_OF[status]
-        lapsed_at = self._lapsed_at(entry, before)
         service = fold(after.spec.name)
         self.events.append(InstanceEvent(kind, service, before, after, reason, renews, lapsed_at=lapsed_at))
         self._after[after.id] = after
@@ -319,20 +311,3 @@ class Transaction:
         if before.status in SILENT or not entry.over(self.now):
             return None
         return self.wall - (self.now - entry.lease_end)
-
-    def _flaps(self, entry: Entry, before: Instance) -> bool:
-        """Whether it changes its health too often, with what this transaction changes of it."""
-        damping = self._state.liveness.damping
-        if not damping.changes or (entry.flaps is None and not self.events):  # one change is never too many
-            return False
-        changes = sum(_changes_health(event, before.id) for event in self.events) + (before.status in DOWN)
-        return self.now < (entry.flaps or _STEADY).until_with(changes, self.now, damping)
-
-
-_STEADY = Flaps()
-
-
-def _changes_health(event: Event, id: str) -> bool:
-    if not isinstance(event, InstanceEvent) or event.before is None or event.after is None or event.after.id != id:
-        return False
-    return (event.before.status in DOWN) != (event.after.status in DOWN)

@@ -11,8 +11,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from discovery.core.instance import Key
+from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope
+from discovery.store.errors import UnknownInstance
+from discovery.store.rules import forget_absent
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
 
@@ -80,3 +82,13 @@ def named_entry(txn: Transaction, which: Key | str) -> Entry:
     entry = txn.at(which)
     txn.authorize(entry.instance.spec.key.service)
     return entry
+
+
+def named_or_absent(txn: Transaction, which: Key | str, reason: str) -> Entry | Instance:
+    """As `named_entry`; of one that is not registered, and whose drain was remembered: that is forgotten, and it is as it was last."""
+    try:
+        return named_entry(txn, which)
+    except UnknownInstance:
+        if (absent := forget_absent(txn, which, reason)) is None:
+            raise
+        return absent

@@ -17,8 +17,8 @@ from discovery.store.engine import Engine, WriteSeams
 from discovery.store.errors import NotDurable, ServiceFull, UnknownInstance
 from discovery.store.expiry import Expire
 from discovery.store.fits import DoesNotFit
-from discovery.store.operations import Drain
-from discovery.store.registration import Deregister, DeregisterMany, Register
+from discovery.store.operations import DeregisterMany, Drain
+from discovery.store.registration import Deregister, Register
 from discovery.store.snapshot import Snapshot
 from discovery.store.write import Write
 from tests.driven import Checked

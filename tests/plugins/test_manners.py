@@ -1,4 +1,4 @@
-"""A group of routes that speaks another registry's language: a prefix, its errors, its bodies, and where its token stands.
+"""A group of routes that speaks another registry's language: a prefix, its errors, and where its token stands.
 
 The group is invented. Not a line of it is about rights, bounds, counters, logs or refusals, and they hold for it as for our own.
 """
@@ -20,9 +20,8 @@ from discovery.core.errors import InvalidField
 from discovery.plugins import Plugin, Seams
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.errors import Failure
-from discovery.rest.api.json_body import read
 from discovery.rest.api.requests import Request
-from discovery.rest.api.route import Authorization, Kind, Manners, Right, Route, bearer, in_header, in_query
+from discovery.rest.api.route import Authorization, Kind, Manners, Right, Route, bearer
 from discovery.rest.api.shapes import Body
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
@@ -41,15 +40,11 @@ def as_text(failure: Failure, times: Times, request: Request | None) -> Answer:
     return Answer(failure.status, b"" if failure.status == 404 else failure.message.encode(), media="text/plain")
 
 
-def form(request: Request) -> dict[str, str]:
-    return dict(parse_qsl(request.body.decode()))
-
-
 class Other(Plugin):
     """`put` is a heartbeat of that language."""
 
     def __init__(self, authorization: Authorization) -> None:
-        self.manners = Manners("/other/v1", as_text, form, authorization)
+        self.manners = Manners("/other/v1", as_text, authorization)
 
     def install(self, seams: Seams) -> None:
         routes = [
@@ -63,7 +58,7 @@ class Other(Plugin):
 
     def put(self, request: Request) -> Answer:
         try:
-            service = read(request, Put).service
+            service = Put.model_validate(dict(parse_qsl(request.body.decode()))).service
         except ValidationError:
             raise InvalidField("service", "Missing service name") from None
         return Answer(200, service.encode(), media="text/plain")
@@ -76,8 +71,14 @@ class Other(Plugin):
 
 
 SHOWN: dict[str, tuple[Authorization, Callable[[str], tuple[dict[str, str], str]]]] = {
-    "header": (in_header("x-other-token"), lambda secret: ({"X-Other-Token": secret}, "")),
-    "query": (in_query("token"), lambda secret: ({}, f"?token={secret}")),
+    "header": (
+        lambda request: (token := request.header(b"x-other-token")) and f"Bearer {token}",
+        lambda secret: ({"X-Other-Token": secret}, ""),
+    ),
+    "query": (
+        lambda request: f"Bearer {request.query[6:]}" if request.query else None,
+        lambda secret: ({}, f"?token={secret}"),
+    ),
     "basic": (
         bearer,
         lambda secret: ({"Authorization": "Basic " + base64.b64encode(f"any:{secret}".encode()).decode()}, ""),

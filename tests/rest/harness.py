@@ -26,6 +26,7 @@ from discovery.core.kinds import RegistrySettings
 from discovery.core.network import Network, Networks
 from discovery.core.warning import Concern, WarningList
 from discovery.engines.local import LocalEngine
+from discovery.rest.api.batches import Batches
 from discovery.rest.api.beating import Beating
 from discovery.rest.api.documents import Documents
 from discovery.rest.api.openapi import OpenApi
@@ -238,6 +239,7 @@ async def serving(
     every: list[Route] = [
         *Registering(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Beating(registry, outer, clock, times, random, take, refusals.note_items).routes(),
+        *Batches(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Reporting(registry, outer, clock, times, random, take, refusals.note_items).routes(),
         *Resolving(registry, clock, times, random, watch.polls, lambda *whom: sees_actors, preference).routes(),
         *Listing(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),

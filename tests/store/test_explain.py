@@ -12,9 +12,9 @@ from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
-from discovery.store.absent import askers
+from discovery.store.absent import askers, why_none
 from discovery.store.damping import Damping
-from discovery.store.explain import Account, Askers, accounts, told, why_none
+from discovery.store.explain import Account, Askers, accounts, told
 from discovery.store.node_status import NodeStatus, Override
 from discovery.store.operations import Drain, Maintain
 from discovery.store.refused import Why

@@ -15,7 +15,7 @@ from discovery.engines.local import LocalEngine
 from discovery.store.errors import NoWindow, TooManyWindows, UnknownInstance, UnknownService
 from discovery.store.reaper import Reaper
 from discovery.store.snapshot import Snapshot
-from discovery.store.windows import MAX_WINDOWS, Windows
+from discovery.store.values import MAX_WINDOWS, Windows
 from tests.driven import APART, DrivenRegistry
 from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, crowd, ports, spec, words
 from tests.store.time_travel import travel

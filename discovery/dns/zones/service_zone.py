@@ -35,8 +35,7 @@ from discovery.dns.zones.selector import (
 )
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness
-from discovery.store.absent import absent
-from discovery.store.explain import why_none
+from discovery.store.absent import absent, why_none
 from discovery.store.nearness import Near, Preference
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from discovery.core.status import Status
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import OTHER, STALE, Explanation
-from discovery.store.explain import not_healthy
+from discovery.store.absent import not_healthy
 from discovery.store.service import Entry
 from discovery.store.state import State
 

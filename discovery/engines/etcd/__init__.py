@@ -220,39 +220,13 @@ class EtcdEngine:
 
     def concerns(self) -> Sequence[Concern]:
         return [
-            critical("node_cut_off", self._cut_off),
-            warning("node_silent", self._silent),
+            critical("node_cut_off", lambda: self._presence.cut_off(self.not_ready())),
+            warning("node_silent", self._presence.silent_nodes),
             warning("keys_unreadable", self._mirror.unreadable.warnings),
             warning("commit_misfit", self._mirror.misfits.warnings),
             warning("settings_differ", lambda: each(self._agreement.differences())),
             warning("zones_differ", lambda: each(map(_DIFFER.format, self._infos.differences()))),
         ]
-
-    def _cut_off(self) -> Mapping[str, str]:
-        why, presence = self.not_ready(), self._presence
-        writes = {} if why is None else {"writes": f"this node takes no writes: {why}"}
-        was_stale, presence.was_stale = presence.was_stale, False
-        if not (seconds := presence.staleness.seconds()) and not was_stale:
-            return writes
-        how = f"is {seconds} s old" if seconds else "was old for a moment"
-        return writes | {"reads": f"what this node answers {how}: it does not hear etcd; look at its way there"}
-
-    def _silent(self) -> Mapping[str, str]:
-        """While this node is cut off itself, all others are silent to it: that is told already."""
-        fell, self._presence.fell_silent = self._presence.fell_silent, set()
-        if not self._presence.staleness.fresh:
-            return {}
-        peers = {peer["node"]: peer["silentForSeconds"] for peer in self._peers.shown(self._clock())}
-        how = {
-            node: "was silent for a moment" if seconds is None else f"is silent for {seconds:.0f} s"
-            for node, seconds in peers.items()
-            if seconds is not None or node in fell
-        }
-        return {
-            node: f"the node {node} {text}: what it heard last is suspect until it beats elsewhere; is its process dead, or cut off "
-            "from etcd?"
-            for node, text in how.items()
-        }
 
     def metrics(self) -> Sequence[Metric]:
         return metrics_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from discovery.core import exact_json
@@ -23,22 +24,22 @@ from discovery.store.registry import Registry
 _log = logging.getLogger("discovery.etcd")
 
 
+@dataclass(eq=False)
 class Agreement:
     """`conf`: this node's own at first, then everybody's; `version`: the revision that wrote it, which each write compares. `adopt`: told
     of each that holds from now on.
     """
 
-    def __init__(
-        self, etcd: Etcd, layout: Layout, registry: Registry, node: str, mine: Conf, adopt: Callable[[Conf], None]
-    ) -> None:
-        self._etcd = etcd
-        self._key = layout.conf
-        self._registry = registry
-        self._node = node
-        self._names_key = layout.key("z", node)
-        self._adopt = adopt
-        self._own = mine.settings
-        self.conf = mine
+    etcd: Etcd
+    layout: Layout
+    registry: Registry
+    node: str
+    conf: Conf
+    adopt: Callable[[Conf], None]
+
+    def __post_init__(self) -> None:
+        self._names_key = self.layout.key("z", self.node)
+        self._own = self.conf.settings
         self.version = 0
         self._reserved: dict[str, Mapping[str, str]] = {}  # of the other nodes, by node
         self._told: tuple[int, Mapping[str, str]] | None = None  # the lease, and the names that were put on it
@@ -52,16 +53,16 @@ class Agreement:
             return
         # The index must not begin below one that a single node has given before. Fits the serial's 32 bits.
         first = self.conf._replace(cluster=configuration.new_cluster(), offset=int(time.time()))
-        await self._etcd.txn([created_at(self._key, 0)], [put(self._key, first.dumps())])
-        self._take(await configuration.read(self._etcd, self._key))
+        await self.etcd.txn([created_at(self.layout.conf, 0)], [put(self.layout.conf, first.dumps())])
+        self._take(await configuration.read(self.etcd, self.layout.conf))
 
     async def _agree_again(self, kept: Kept, file: Path) -> None:
         try:
-            found = await configuration.find(self._etcd, self._key)
+            found = await configuration.find(self.etcd, self.layout.conf)
         except configuration.ConfUnreadable as error:  # what this node knows holds, as at those that run
             found = Shared(kept.conf, error.version, error.revision)
-        prefix = self._key.decode().removesuffix("conf")
-        membership.check(kept, found and found.conf, file, f"etcd at {self._etcd.endpoint}, below {prefix},")
+        prefix = self.layout.conf.decode().removesuffix("conf")
+        membership.check(kept, found and found.conf, file, f"etcd at {self.etcd.endpoint}, below {prefix},")
         assert found is not None
         self._take(found)
         if found.revision + found.conf.offset < kept.last:
@@ -74,7 +75,7 @@ class Agreement:
 
     async def raise_offset(self, revision: int) -> None:
         """etcd has gone back to this revision; whoever is first to notice moves all indexes above those that were given before."""
-        await self._raise(revision, self._registry.index)
+        await self._raise(revision, self.registry.index)
 
     async def _raise(self, revision: int, index: int) -> None:
 
@@ -90,12 +91,12 @@ class Agreement:
                 return conf
             return conf._replace(offset=index + AHEAD - revision)
 
-        self._take(await configuration.change(self._etcd, self._key, raised))
+        self._take(await configuration.change(self.etcd, self.layout.conf, raised))
 
     async def put_back(self, lease: int) -> None:
         """Where somebody has removed the configuration: a node that starts would make another registry of the same keys."""
         if self.version == 0:
-            await self._etcd.txn([created_at(self._key, 0)], [put(self._key, self.conf.dumps())])
+            await self.etcd.txn([created_at(self.layout.conf, 0)], [put(self.layout.conf, self.conf.dumps())])
 
     def on_conf(self, change: Change) -> None:
         """ValueError when it cannot be read; it stays as it was then."""
@@ -121,7 +122,7 @@ class Agreement:
         if conf.format > configuration.FORMAT:
             raise NewerVersion(f"its format is {conf.format}, this version knows {configuration.FORMAT}")
         self.conf = conf
-        self._adopt(conf)
+        self.adopt(conf)
 
     def differences(self) -> Iterator[str]:
         """Settings of this node that are others for all."""
@@ -134,14 +135,14 @@ class Agreement:
 
     async def tell_names(self, lease: int) -> None:
         """The other nodes, what this one's zone files reserve; again on another lease."""
-        reserved = self._registry.reserved
+        reserved = self.registry.reserved
         if self._told is None or self._told[0] != lease or self._told[1] is not reserved:
-            await self._etcd.txn([], [put(self._names_key, exact_json.dumps(dict(reserved)), lease)])
+            await self.etcd.txn([], [put(self._names_key, exact_json.dumps(dict(reserved)), lease)])
             self._told = lease, reserved
 
     def on_names(self, node: str, change: Change) -> None:
         """ValueError when they cannot be read."""
-        if node == self._node:
+        if node == self.node:
             return
         self._reserved.pop(node, None)
         if change.value is not None:
@@ -149,6 +150,4 @@ class Agreement:
             if not isinstance(found, dict):
                 raise ValueError("reserved names are an object")
             self._reserved[node] = {str(name): str(why) for name, why in found.items()}
-        self._registry.reserved_elsewhere = {
-            name: why for each in self._reserved.values() for name, why in each.items()
-        }
+        self.registry.reserved_elsewhere = {name: why for each in self._reserved.values() for name, why in each.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from discovery.core.event import KIND_OF, Event, InstanceEvent, Kind, ValueEvent
@@ -77,26 +78,20 @@ def here(layout: Layout, registry: Registry, service: str) -> Iterator[bytes]:
             yield from (layout.value(of, key) for key in those if of.kind.keys.path(key)[0] == service)
 
 
+@dataclass(eq=False)
 class _Exchange:
     """The table as the events so far leave it. An instance goes in the same moment in which another gets its address. `is_part`: what is
     not in `found` may be there all the same.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        registry: Registry,
-        found: Found,
-        leaving: Mapping[str, Instance],
-        reason: str,
-        is_part: bool,
-    ) -> None:
-        self._layout = layout
-        self._registry = registry
-        self._found = found
-        self._leaving = leaving
-        self._reason = reason
-        self._is_part = is_part
+    layout: Layout
+    registry: Registry
+    found: Found
+    leaving: Mapping[str, Instance]
+    reason: str
+    is_part: bool
+
+    def __post_init__(self) -> None:
         self._at: dict[Key, Instance | None] = {}
         self._removed: set[str] = set()
         self._placed: set[str] = set()
@@ -114,49 +109,49 @@ class _Exchange:
     def _place(self, instance: Instance, gone: list[Event], come: list[Event]) -> Iterator[Instance]:
         """Those who follow from it."""
         key = instance.spec.key
-        entry, other = self._registry.find(instance.id), self._instance_at(key)
+        entry, other = self.registry.find(instance.id), self._instance_at(key)
         before = None if entry is None or instance.id in self._removed else entry.instance
-        is_taken = before is not None and self._is_part and self._is_elsewhere(before, key)
+        is_taken = before is not None and self.is_part and self._is_elsewhere(before, key)
         if not is_taken and other is not None and other.id != instance.id:
-            moved = self._found.instances.get(other.id)
+            moved = self.found.instances.get(other.id)
             is_taken = not self._leaves(other) and (moved is None or moved[1].spec.key == key)
             if not is_taken:
                 gone += self.remove(other)
                 yield from () if moved is None else (moved[1],)
         if is_taken:
             rival = other if other is not None and other.id != instance.id else instance
-            self._found.passed_over[_key(self._layout, instance)] = rivalry(rival.id, instance.id)
-            if before is not None and not self._is_part and self._is_elsewhere(before, key):
+            self.found.passed_over[_key(self.layout, instance)] = rivalry(rival.id, instance.id)
+            if before is not None and not self.is_part and self._is_elsewhere(before, key):
                 gone += self.remove(before)
             return
         if before is not None and before.spec.key != key:  # by hand: the table knows an id by its address
             gone += self.remove(before)
-            if (comes := self._found.at(before.spec.key)) is not None:
+            if (comes := self.found.at(before.spec.key)) is not None:
                 yield comes
             before = None
         self._at[key] = instance
-        come.append(_changed(before, instance, self._reason))
+        come.append(_changed(before, instance, self.reason))
 
     def remove(self, instance: Instance) -> Together:
         if instance.id in self._removed:
             return ()
         self._removed.add(instance.id)
         self._at[instance.spec.key] = None
-        return (InstanceEvent(Kind.DEREGISTERED, instance.spec.key.service, instance, None, self._reason),)
+        return (InstanceEvent(Kind.DEREGISTERED, instance.spec.key.service, instance, None, self.reason),)
 
     def _instance_at(self, key: Key) -> Instance | None:
         if key in self._at:
             return self._at[key]
-        entry = self._registry.find(key)
+        entry = self.registry.find(key)
         return None if entry is None else entry.instance
 
     def _leaves(self, other: Instance) -> bool:
         """One whose key cannot be read stays only until another gets its address: a node that never could read it does without."""
-        return other.id in self._leaving or _key(self._layout, other) in self._found.unreadable
+        return other.id in self.leaving or _key(self.layout, other) in self.found.unreadable
 
     def _is_elsewhere(self, before: Instance, key: Key) -> bool:
         """It stands under another key."""
-        return before.spec.key.service != key.service and before.id not in self._leaving
+        return before.spec.key.service != key.service and before.id not in self.leaving
 
 
 def _changed(before: Instance | None, after: Instance, reason: str) -> InstanceEvent:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import NoReturn
 
 from discovery.core.log_fields import fields
@@ -29,43 +30,38 @@ class Lost(EtcdError):
     """There is nothing to follow."""
 
 
+@dataclass(eq=False)
 class Following:
     """`silence`: seconds without a word from an endpoint until another is tried. `went_back`: sees to it that the index does not, with the
     revision of etcd now; Lost.
     """
 
-    def __init__(
-        self,
-        etcd: Etcd,
-        layout: Layout,
-        mirror: Mirror,
-        silence: Callable[[], float],
-        went_back: Callable[[int], Awaitable[None]],
-    ) -> None:
-        self._etcd = etcd
-        self._layout = layout
-        self._mirror = mirror
-        self._silence = silence
-        self._went_back = went_back
+    etcd: Etcd
+    layout: Layout
+    mirror: Mirror
+    silence: Callable[[], float]
+    went_back: Callable[[int], Awaitable[None]]
+
+    def __post_init__(self) -> None:
         self._lost: str | None = None
         self._compacted = ""  # what the watch said when it could not go on
 
     @property
     def lost(self) -> str | None:
         """Why there is nothing to follow; None: there is."""
-        return None if self._mirror.etcd else self._lost
+        return None if self.mirror.etcd else self._lost
 
     async def run(self) -> None:
         """For ever. The mirror was filled before."""
         failed = 0
         while True:
             try:
-                if failed or not self._mirror.etcd:
+                if failed or not self.mirror.etcd:
                     await self._catch_up()
                 async with aclosing(self._watched()) as watched:
                     async for changes in watched:
                         failed = 0
-                        await self._mirror.take(changes)
+                        await self.mirror.take(changes)
                         await turns().over()  # many may have come at once
             except (EtcdError, EtcdAway) as error:
                 failed += 1
@@ -80,27 +76,27 @@ class Following:
             await asyncio.sleep(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS)) - 1])
 
     def _watched(self) -> AsyncGenerator[Changes, None]:
-        prefix = self._layout.prefix
-        return self._etcd.watch(prefix, end_of(prefix), self._mirror.revision + 1, self._silence())
+        prefix = self.layout.prefix
+        return self.etcd.watch(prefix, end_of(prefix), self.mirror.revision + 1, self.silence())
 
     async def _catch_up(self) -> None:
         """Proves that there is a quorum, and whether the watch can go on."""
-        conf = await self._etcd.range(self._layout.conf)
+        conf = await self.etcd.range(self.layout.conf)
         if await self._is_another(conf):
-            await self._mirror.sync()
+            await self.mirror.sync()
         elif self._compacted:
             await self._again(self._compacted)
-        elif conf.revision - self._mirror.revision > _TOO_FAR:
-            await self._again(f"{conf.revision - self._mirror.revision} revisions behind")
+        elif conf.revision - self.mirror.revision > _TOO_FAR:
+            await self._again(f"{conf.revision - self.mirror.revision} revisions behind")
         self._compacted = ""
 
     async def _again(self, why: str) -> None:
         _log.warning("everything is read from etcd again: %s", why, extra=fields("etcd.reading_again", reason=why))
-        await self._mirror.sync()
+        await self.mirror.sync()
 
     async def _is_another(self, conf: Range) -> bool:
         """Whether etcd has gone back, or this node does not know which one it is. Lost."""
-        mirror = self._mirror
+        mirror = self.mirror
         # By its revision alone it would not be seen once etcd has grown past what was known here.
         if conf.found and conf.revision >= mirror.revision and conf.etcd == mirror.etcd:
             return False
@@ -114,7 +110,7 @@ class Following:
         if not conf.found:
             self._lose(_LOST)
         try:
-            await self._went_back(conf.revision)
+            await self.went_back(conf.revision)
         except Lost as error:
             self._lose(str(error))
         return True

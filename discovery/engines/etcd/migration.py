@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from discovery.core import exact_json
 from discovery.core.caller import Caller
@@ -47,61 +47,61 @@ _BY = Caller("127.0.0.1", "discovery migrate")
 _REASON = "copied from a single node"
 
 
+@dataclass(eq=False)
 class Migration:
     """`mine`: the configuration that becomes everybody's where there is none. `folder`: how people call the data folder."""
 
-    def __init__(self, etcd: Etcd, layout: Layout, mine: Conf, folder: str) -> None:
-        self._etcd = etcd
-        self._layout = layout
-        self._mine = mine
-        self._folder = folder
+    etcd: Etcd
+    layout: Layout
+    mine: Conf
+    folder: str
 
     async def running(self) -> list[str]:
         """The nodes on etcd: those that were killed too, until their lease ends. EtcdAway, EtcdError."""
-        start = self._layout.key("n", "")
-        return [self._layout.parts(each.key)[1] for each in (await self._etcd.range(start, end_of(start))).found]
+        start = self.layout.key("n", "")
+        return [self.layout.parts(each.key)[1] for each in (await self.etcd.range(start, end_of(start))).found]
 
     async def conf(self) -> Conf | None:
         """What is agreed on in etcd; None where nothing is. EtcdAway; EtcdError where it cannot be read."""
-        found = await configuration.find(self._etcd, self._layout.conf)
+        found = await configuration.find(self.etcd, self.layout.conf)
         return None if found is None else found.conf
 
     # -- into etcd
 
     async def put(self, snapshot: Snapshot) -> Shared:
         """Etcd has this state, and nothing else. The nodes there take no writes yet: `finish`. EtcdAway, EtcdError."""
-        registry = _registry(self._mine)
+        registry = _registry(self.mine)
         registry.load(snapshot, time.monotonic(), time.time())
         shared = await self._begin(snapshot.index)
-        await self._etcd.txn([], [delete_all(self._layout.key(kind)) for kind in _STATE])
+        await self.etcd.txn([], [delete_all(self.layout.key(kind)) for kind in _STATE])
         parts = _parts(_events(registry, snapshot))
         await asyncio.gather(*(self._put_each(parts, shared.version) for _ in range(_AT_ONCE)))
         if snapshot.tombstones:
-            lease = await self._etcd.grant(_TOMBSTONES_SECONDS)
+            lease = await self.etcd.grant(_TOMBSTONES_SECONDS)
             written = exact_json.dumps([[*key, until] for key, until in snapshot.tombstones])
-            await self._etcd.txn([], [put(self._layout.key("t", new_id()), written, lease)])
+            await self.etcd.txn([], [put(self.layout.key("t", new_id()), written, lease)])
         return shared
 
     async def finish(self) -> Shared:
         """The nodes on etcd take the writes from now on."""
-        return await configuration.change(self._etcd, self._layout.conf, lambda found: found.conf._replace(moved=()))
+        return await configuration.change(self.etcd, self.layout.conf, lambda found: found.conf._replace(moved=()))
 
     async def _begin(self, index: int) -> Shared:
         """The configuration, made where it is missing: the truth is in the folder, and each index from now on is above this one."""
-        first = self._mine._replace(cluster=new_cluster(), offset=int(time.time()), moved=(self._folder,))
-        await self._etcd.txn([created_at(self._layout.conf, 0)], [put(self._layout.conf, first.dumps())])
+        first = self.mine._replace(cluster=new_cluster(), offset=int(time.time()), moved=(self.folder,))
+        await self.etcd.txn([created_at(self.layout.conf, 0)], [put(self.layout.conf, first.dumps())])
 
         def changed(found: Shared) -> Conf:
             offset = max(found.conf.offset, index + 1 - found.revision)
-            return found.conf._replace(offset=offset, moved=(self._folder,))
+            return found.conf._replace(offset=offset, moved=(self.folder,))
 
-        return await configuration.change(self._etcd, self._layout.conf, changed)
+        return await configuration.change(self.etcd, self.layout.conf, changed)
 
     async def _put_each(self, parts: Iterator[tuple[Event, ...]], version: int) -> None:
         for events in parts:
             decision = Decision(Commit(0, time.time(), _BY, "migrate", events), _services(events))
-            compare = [unchanged_since(self._layout.conf, version)]
-            outcome = await self._etcd.txn(compare, list(self._layout.operations(decision, 0).values()))
+            compare = [unchanged_since(self.layout.conf, version)]
+            outcome = await self.etcd.txn(compare, list(self.layout.operations(decision, 0).values()))
             if not outcome.succeeded:
                 raise EtcdError(
                     "somebody else has changed the configuration in etcd meanwhile; do it again when nobody does"
@@ -111,13 +111,13 @@ class Migration:
 
     async def leave(self) -> Shared:
         """The nodes on etcd take no writes from now on: the truth is in the folder."""
-        moved = (self._folder,)
-        return await configuration.change(self._etcd, self._layout.conf, lambda found: found.conf._replace(moved=moved))
+        moved = (self.folder,)
+        return await configuration.change(self.etcd, self.layout.conf, lambda found: found.conf._replace(moved=moved))
 
     async def read(self, conf: Conf) -> Snapshot:
         """All there is, under an index that no node has given yet. EtcdAway; EtcdError when something cannot be read: it would be lost."""
-        reader = Reader(self._layout, lambda parts, change: None)
-        found = await reader.read_all(self._etcd)
+        reader = Reader(self.layout, lambda parts, change: None)
+        found = await reader.read_all(self.etcd)
         for key, each in (found.unreadable | found.passed_over).items():
             more = len(found.unreadable) + len(found.passed_over) - 1
             named = f"the key {shown(key)} ({each.reason})" + (f" and {more} more" if more else "")

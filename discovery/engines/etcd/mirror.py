@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import groupby
 
 from discovery.core.caller import SERVER
@@ -38,6 +39,7 @@ _PIECE = 32
 _READ_AGAIN = "found in etcd when everything was read again"
 
 
+@dataclass(eq=False)
 class Mirror:
     """`clock`: monotonic seconds; `wall`: epoch seconds. `on_key`: told of batches, the leader, the configuration. `on_decision`: told of
     each, once it is applied. `on_sync`: told when everything was read again and is applied, before the batches that were found then.
@@ -45,29 +47,21 @@ class Mirror:
     `etcd`: the id of the cluster of members that all was read from; empty: it is to be read again. `offset`: see `conf`.
     """
 
-    def __init__(
-        self,
-        etcd: Etcd,
-        layout: Layout,
-        registry: Registry,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-        on_key: OnKey,
-        on_decision: Callable[[Decision], None],
-        on_sync: Callable[[], None],
-    ) -> None:
-        self._client = etcd
-        self._layout = layout
-        self._registry = registry
-        self._clock = clock
-        self._wall = wall
-        self.reader = Reader(layout, on_key)
+    client: Etcd
+    layout: Layout
+    registry: Registry
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    on_key: OnKey
+    on_decision: Callable[[Decision], None]
+    on_sync: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self.reader = Reader(self.layout, self.on_key)
         self.unreadable = self.reader.unreadable
-        self._on_decision = on_decision
-        self._on_sync = on_sync
         self.offset = 0
         self.etcd = ""
-        self.settings = registry.settings  # that hold for all nodes
+        self.settings = self.registry.settings  # that hold for all nodes
         self.revision = 0  # the latest event's
         self._advanced = asyncio.Event()  # another one for each revision
         self.changing = asyncio.Lock()  # held while the registry is changed
@@ -109,10 +103,10 @@ class Mirror:
         compared: list[Change] = []
         has_conf = False
         for change in changes:
-            if change.key == self._layout.commit:
+            if change.key == self.layout.commit:
                 decisions = self._decisions(change)
                 continue
-            parts = self._layout.parts(change.key)
+            parts = self.layout.parts(change.key)
             if parts[0] in keys.COMPARED:
                 compared.append(change)
             if parts[0] == "v" and len(parts) == 2:
@@ -126,12 +120,12 @@ class Mirror:
                 has_conf |= parts == ["conf"] and change.value is not None
                 self.reader.other(parts, change)
         taken = [each for each in decisions if each.services and versions.issuperset(each.services)]
-        index, now = revision + self.offset, self._clock()
+        index, now = revision + self.offset, self.clock()
         for decision in taken:
             if decision.commit.events:
                 self._put_through(decision.commit._replace(index=index), now)
-            self._on_decision(decision)
-            self._registry.note(decision.settled, decision.half_held)
+            self.on_decision(decision)
+            self.registry.note(decision.settled, decision.half_held)
         if values and not taken:
             await self._apply_by_hand(values, index)
         for change in compared:  # not earlier: a decision about what is not applied yet must not count
@@ -143,7 +137,7 @@ class Mirror:
 
     def _adopt(self, index: int) -> None:
         """What all nodes agree on was changed; the index moves whatever it was, as a node that starts now has it."""
-        before, after = self._registry.settings, self.settings
+        before, after = self.registry.settings, self.settings
         if after != before:
             self._change([SettingsEvent(before, after, before.changed_to(after))], ChangeSettings.action, index)
         else:
@@ -162,13 +156,13 @@ class Mirror:
         if change.value is None:
             return []
         try:
-            return keys.loads(change.value, self._known, self._layout.unknown)
+            return keys.loads(change.value, self._known, self.layout.unknown)
         except ValueError as error:
             self.unreadable.note(change.key, Unreadable(str(error)))
             return []
 
     def _known(self, id: str) -> Instance | None:
-        entry = self._registry.find(id)
+        entry = self.registry.find(id)
         return None if entry is None else entry.instance
 
     # -- changes without a decision
@@ -181,8 +175,8 @@ class Mirror:
                 gone.append(change.key)
             else:
                 each = KeyValue(change.key, change.value, change.create_revision, change.mod_revision)
-                self.reader.read(found, self._layout.parts(change.key), each)
-        events = difference(self._layout, self._registry, found, "changed in etcd by hand", gone)
+                self.reader.read(found, self.layout.parts(change.key), each)
+        events = difference(self.layout, self.registry, found, "changed in etcd by hand", gone)
         await self.change_in_pieces(events, "by-hand", index)
         self.note(found)
 
@@ -205,16 +199,16 @@ class Mirror:
 
     def publish(self, index: int) -> None:
         """If anything was changed."""
-        if self._registry.is_ahead:
-            self._registry.publish(index)
+        if self.registry.is_ahead:
+            self.registry.publish(index)
 
     def _change(self, events: Iterable[Event], action: str, index: int) -> None:
-        self._put_through(Commit(index, self._wall(), SERVER, action, tuple(events)), self._clock())
+        self._put_through(Commit(index, self.wall(), SERVER, action, tuple(events)), self.clock())
 
     def _put_through(self, commit: Commit, now: float) -> None:
         """Of what does not fit nothing is changed, and its services are read again."""
         try:
-            self._registry.change(commit, now)
+            self.registry.change(commit, now)
         except DoesNotFit as error:
             self.misfits.note(error)
 
@@ -224,29 +218,29 @@ class Mirror:
         """The first time: the registry is empty and is given its state. `last`: an index that it has had; what is left in etcd does not
         tell of a key that somebody has deleted.
         """
-        found = await self.reader.read_all(self._client)
+        found = await self.reader.read_all(self.client)
         self.reader.hear(found)
         self.note(found)
         self.revisions = found.revisions
         index = max(found.changed + self.offset, last)
-        self._registry.adopt(self.settings)
-        self._registry.load(found.snapshot(index), self._clock(), self._wall(), goes_on=True)
+        self.registry.adopt(self.settings)
+        self.registry.load(found.snapshot(index), self.clock(), self.wall(), goes_on=True)
         self.revision = found.revision
         self.etcd = found.etcd
 
     async def sync(self) -> None:
         """Again: what is different from the registry is applied. One that is cut off is begun again."""
         self.etcd = ""
-        found = await self.reader.read_all(self._client)
+        found = await self.reader.read_all(self.client)
         async with self.changing:
             # Where it can be, the index that the others have, whenever they read.
-            known = found.changed + self.offset > self._registry.index
+            known = found.changed + self.offset > self.registry.index
             index = (found.changed if known else found.revision) + self.offset
-            if self.settings != self._registry.settings:
+            if self.settings != self.registry.settings:
                 self._adopt(index)
-            events = difference(self._layout, self._registry, found, _READ_AGAIN)
+            events = difference(self.layout, self.registry, found, _READ_AGAIN)
             number = await self.change_in_pieces(events, "resync", index)
-            if known and not self._registry.is_ahead:
+            if known and not self.registry.is_ahead:
                 self._change([ZonesEvent(_READ_AGAIN)], ReloadZones.action, index)
             self.publish(index)
             self.note(found)
@@ -259,7 +253,7 @@ class Mirror:
                 "read from etcd at revision %d: %d differences", found.revision, number,
                 extra=fields("etcd.read", revision=found.revision, differences=number),
             )  # fmt: skip
-            self._on_sync()
+            self.on_sync()
             self.reader.hear(found)  # not earlier: this node's own makes it fresh
             self._advance(found.revision)
 
@@ -267,4 +261,4 @@ class Mirror:
         """The index of the last change of what the event is about."""
         if event.service is None:
             return self._of_no_service_at + self.offset
-        return self._registry.index_of(event.service)
+        return self.registry.index_of(event.service)

@@ -7,6 +7,7 @@ n/NODE    {"version": "…", "zones": {"example.com": "SERIAL DIGEST", "svc.loca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from discovery.core import exact_json
@@ -25,24 +26,19 @@ class NodeInfo(NamedTuple):
     zones: Zones
 
 
+@dataclass(eq=False)
 class NodeInfos:
     """`own_zones`: those that this node serves, another mapping after each change. `is_silent`: whether that node is."""
 
-    def __init__(
-        self,
-        etcd: Etcd,
-        layout: Layout,
-        node: str,
-        version: str,
-        own_zones: Callable[[], Zones],
-        is_silent: Callable[[str], bool],
-    ) -> None:
-        self._etcd = etcd
-        self._key = layout.key("n", node)
-        self._node = node
-        self._version = version
-        self._own_zones = own_zones
-        self._is_silent = is_silent
+    etcd: Etcd
+    layout: Layout
+    node: str
+    version: str
+    own_zones: Callable[[], Zones]
+    is_silent: Callable[[str], bool]
+
+    def __post_init__(self) -> None:
+        self._key = self.layout.key("n", self.node)
         self._infos: dict[str, NodeInfo] = {}  # of the others
         self._told: tuple[int, Zones] | None = None  # the lease, and the zones that were put on it
         self._compared: Zones | None = None
@@ -50,15 +46,15 @@ class NodeInfos:
 
     async def tell(self, lease: int) -> None:
         """Again on another lease, or with other zones."""
-        zones = self._own_zones()
+        zones = self.own_zones()
         if self._told is None or self._told[0] != lease or self._told[1] is not zones:
-            info = {"version": self._version, "zones": _first(zones)}
-            await self._etcd.txn([], [put(self._key, exact_json.dumps(info), lease)])
+            info = {"version": self.version, "zones": _first(zones)}
+            await self.etcd.txn([], [put(self._key, exact_json.dumps(info), lease)])
             self._told = lease, zones
 
     def on_node_info(self, node: str, change: Change) -> None:
         """ValueError when it cannot be read."""
-        if node == self._node:
+        if node == self.node:
             return
         self._infos.pop(node, None)
         self._differences.pop(node, None)
@@ -73,19 +69,19 @@ class NodeInfos:
 
     def versions(self) -> dict[str, str]:
         """By node, this one too."""
-        return {self._node: self._version} | {node: info.version for node, info in self._infos.items()}
+        return {self.node: self.version} | {node: info.version for node, info in self._infos.items()}
 
     def differences(self) -> list[str]:
         """How the zones of nodes that are here differ from this one's."""
-        zones = self._own_zones()
+        zones = self.own_zones()
         if self._compared is not zones:
             self._compared = zones
             for node, info in self._infos.items():
                 self._compare(node, info)
-        return [each for node, found in self._differences.items() if not self._is_silent(node) for each in found]
+        return [each for node, found in self._differences.items() if not self.is_silent(node) for each in found]
 
     def _compare(self, node: str, info: NodeInfo) -> None:
-        self._differences[node] = list(_differing(node, info.zones, _first(self._own_zones())))
+        self._differences[node] = list(_differing(node, info.zones, _first(self.own_zones())))
 
 
 def _differing(node: str, theirs: Zones, mine: Zones) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from discovery.core.caller import SERVER, Caller
@@ -30,28 +31,20 @@ _log = logging.getLogger("discovery.etcd")
 Submit = Callable[[Write[Any], Caller], "asyncio.Future[Any]"]
 
 
+@dataclass(eq=False)
 class Overrides:
     """`clock`: the registry's; `wall`: epoch seconds. `own`: of this node. `away`: why etcd cannot be told; None: it can."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        heard: Heard,
-        own: NodeStatus,
-        staleness: Staleness,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-        away: Callable[[], str | None],
-        submit: Submit,
-    ) -> None:
-        self._registry = registry
-        self._heard = heard
-        self._own = own
-        self._staleness = staleness
-        self._clock = clock
-        self._wall = wall
-        self._away = away
-        self._submit = submit
+    registry: Registry
+    heard: Heard
+    own: NodeStatus
+    staleness: Staleness
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    away: Callable[[], str | None]
+    submit: Submit
+
+    def __post_init__(self) -> None:
         self._reviving: set[str] = set()
         self._since: dict[Entry, float] = {}  # by the clock `running` of the staleness
 
@@ -62,17 +55,17 @@ class Overrides:
         """This node has heard it, and perhaps a report of its `check`. False when it takes a `Revive`; while nobody can be told, it is
         believed here all the same.
         """
-        registry, own, now = self._registry, self._own, self._clock()
-        self._heard.note(entry.instance, now)
+        registry, own, now = self.registry, self.own, self.clock()
+        self.heard.note(entry.instance, now)
         if check is not None:
-            self._heard.note(entry.instance, now, check)
+            self.heard.note(entry.instance, now, check)
             entry.report(check, now)
         if entry.through is own and entry.override is None and entry.lease.alive(now):  # nearly always
             return registry.beat(entry, now)
         before = entry.status_at(now)
         entry.override = None
         lives = registry.beat(entry, now)
-        if not lives and self._away() is not None:
+        if not lives and self.away() is not None:
             entry.lease.restart(now)
             status = living(registry.windows, entry.instance)
             self._override(entry, Override(status, "it beats here, and etcd could not be told of that yet", True))
@@ -96,39 +89,39 @@ class Overrides:
                     extra=fields("lease.not_revived", id=id, reason=str(error)),
                 )  # fmt: skip
 
-        self._submit(Revive(id), by).add_done_callback(revived)
+        self.submit(Revive(id), by).add_done_callback(revived)
 
     def heed(self, write: Write[Any], by: Caller, authorize: Iterable[Authorize]) -> None:
         """A write that etcd could not be told of: a goodbye, or a registration, which is a sign of life, is followed here."""
-        txn = Transaction(self._registry, self._clock(), self._wall(), by, authorize)
+        txn = Transaction(self.registry, self.clock(), self.wall(), by, authorize)
         try:
             if write.says_goodbye:
                 write.decide(txn)
             elif isinstance(write, Register):
                 txn.authorize(write.spec.key.service)
-                self.beat(self._registry.at(write.spec.key))
+                self.beat(self.registry.at(write.spec.key))
         except DiscoveryError:
             return
         for event in txn.events:
-            if isinstance(event, InstanceEvent) and (entry := self._registry.find(event.instance.id)) is not None:
+            if isinstance(event, InstanceEvent) and (entry := self.registry.find(event.instance.id)) is not None:
                 status = Status.DRAINING if event.after is None else event.after.status
                 self._override(entry, Override(status, f"{event.reason}; etcd could not be told of that", False))
-                self._registry.staleness_changed(event.service)
+                self.registry.staleness_changed(event.service)
 
     def settle(self) -> None:
         """Of those about whom etcd was heard since."""
         for entry, since in list(self._since.items()):
             override = entry.override
-            if override is not None and since > self._staleness.known_until:
+            if override is not None and since > self.staleness.known_until:
                 continue
-            if override is not None and override.beats and self._registry.find(entry.instance.id) is entry:
+            if override is not None and override.beats and self.registry.find(entry.instance.id) is entry:
                 self.revive(entry.instance.id, SERVER)
             else:
                 entry.override = None
                 del self._since[entry]
-                self._registry.staleness_changed(entry.instance.spec.key.service)
+                self.registry.staleness_changed(entry.instance.spec.key.service)
 
     def _override(self, entry: Entry, override: Override) -> None:
         entry.override = override
-        self._since[entry] = self._staleness.running()
-        self._registry.has_own_statuses = True
+        self._since[entry] = self.staleness.running()
+        self.registry.has_own_statuses = True

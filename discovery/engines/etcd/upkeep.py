@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import count
 
 from discovery.core.ids import is_made_here
@@ -36,17 +37,17 @@ _IDLE_TIMES = 6
 _SWEPT_AT_ONCE = 1000
 
 
+@dataclass(eq=False)
 class Upkeep:
     """`mended`: differences that were found."""
 
-    def __init__(
-        self, etcd: Etcd, layout: Layout, mirror: Mirror, registry: Registry, leads: Callable[[], bool]
-    ) -> None:
-        self._etcd = etcd
-        self._layout = layout
-        self._mirror = mirror
-        self._registry = registry
-        self._leads = leads
+    etcd: Etcd
+    layout: Layout
+    mirror: Mirror
+    registry: Registry
+    leads: Callable[[], bool]
+
+    def __post_init__(self) -> None:
         self.mended = 0
         self._idle: dict[str, tuple[int, int]] = {}  # services without instances: version, and for how many comparisons
 
@@ -59,11 +60,11 @@ class Upkeep:
             try:
                 if compares:
                     await self.compare()
-                    if self._leads():
+                    if self.leads():
                         await self.sweep()
-                if self._leads() and (compares or not led):
+                if self.leads() and (compares or not led):
                     await self.keep_ids()
-                led = self._leads()
+                led = self.leads()
             except (EtcdAway, EtcdError, TimeoutError) as error:
                 reason = str(error) or "the watch does not bring what was read"
                 _log.info(
@@ -74,15 +75,15 @@ class Upkeep:
 
     async def mend(self) -> None:
         """For ever: reads again the services of commits that did not fit."""
-        await self._mirror.misfits.mend(self._read_service)
+        await self.mirror.misfits.mend(self._read_service)
 
     async def keep_ids(self) -> None:
         """Ids that clients chose have a key each: of instances that an older version registered it is missing, and it is left over of those
         that such a version removed.
         """
-        revisions, layout = self._mirror.revisions, self._layout
+        revisions, layout = self.mirror.revisions, self.layout
         missing = list[Json]()
-        for entries in self._registry.in_parts():
+        for entries in self.registry.in_parts():
             for instance in (entry.instance for entry in entries if not is_made_here(entry.instance.id)):
                 key, service = layout.id(instance.id), instance.spec.key.service
                 if key not in revisions:
@@ -91,21 +92,21 @@ class Upkeep:
                     missing.append(nested(compare, [put(key, service.encode())]))
             await turns().over()
         for start in range(0, len(missing), _IDS_AT_ONCE):
-            await self._etcd.txn([], missing[start : start + _IDS_AT_ONCE])
+            await self.etcd.txn([], missing[start : start + _IDS_AT_ONCE])
         prefix = layout.id("")
         left = [
             (key, at) for key, at in revisions.items() if key.startswith(prefix) and self._is_free(key[len(prefix) :])
         ]
         for key, revision in left[:_SWEPT_AT_ONCE]:
-            await self._etcd.txn([unchanged_since(key, revision)], [delete(key)])
+            await self.etcd.txn([unchanged_since(key, revision)], [delete(key)])
 
     def _is_free(self, id: bytes) -> bool:
-        return self._registry.find(id.decode("utf-8", "replace")) is None
+        return self.registry.find(id.decode("utf-8", "replace")) is None
 
     async def sweep(self) -> None:
         """The versions of services that have had no instance for an hour."""
-        known, before = self._registry.services, self._idle
-        versions = self._layout.versions(self._mirror.revisions)
+        known, before = self.registry.services, self._idle
+        versions = self.layout.versions(self.mirror.revisions)
         idle = [(service, version) for service, version in versions.items() if service not in known]
         self._idle = {
             service: (version, before[service][1] + 1 if before.get(service, (0, 0))[0] == version else 1)
@@ -113,8 +114,8 @@ class Upkeep:
         }
         over = [(service, version) for service, (version, times) in self._idle.items() if times > _IDLE_TIMES]
         for service, version in over[:_SWEPT_AT_ONCE]:
-            key = self._layout.version(service)
-            await self._etcd.txn([unchanged_since(key, version)], [delete(key)])
+            key = self.layout.version(service)
+            await self.etcd.txn([unchanged_since(key, version)], [delete(key)])
 
     # -- comparisons
 
@@ -122,13 +123,13 @@ class Upkeep:
         """How many differences there were: 0, unless etcd or the mirror has a defect. What has changed since the reading began is left out.
         EtcdAway, EtcdError, TimeoutError.
         """
-        mirror = self._mirror
+        mirror = self.mirror
         syncs, mirror.deleted = mirror.syncs, set()
         try:
-            found = await mirror.reader.read_all(self._etcd, is_comparison=True)
+            found = await mirror.reader.read_all(self.etcd, is_comparison=True)
             await mirror.reached(found.revision, _REACH_SECONDS)
             differing = list[Together]()
-            for together in difference(self._layout, self._registry, found, "found in etcd by the comparison"):
+            for together in difference(self.layout, self.registry, found, "found in etcd by the comparison"):
                 differing += [together] if together else []
                 await turns().over()
             while True:
@@ -143,16 +144,16 @@ class Upkeep:
 
     async def _read_service(self, service: str) -> None:
         """Reads it again, where a commit about it did not fit. As `compare`."""
-        mirror = self._mirror
-        found = await mirror.reader.read_service(self._etcd, service)
-        await mirror.reached(max(found.revision, self._registry.index - mirror.offset + 1), _REACH_SECONDS)
+        mirror = self.mirror
+        found = await mirror.reader.read_service(self.etcd, service)
+        await mirror.reached(max(found.revision, self.registry.index - mirror.offset + 1), _REACH_SECONDS)
         async with mirror.changing:
-            version, index = self._layout.version(service), self._index
+            version, index = self.layout.version(service), self._index
             if found.revisions.get(version) != mirror.revisions.get(version) or not self._is_unseen(index):
                 return  # it has changed meanwhile
-            gone = [key for key in here(self._layout, self._registry, service) if key not in found.revisions]
+            gone = [key for key in here(self.layout, self.registry, service) if key not in found.revisions]
             reason, times = "found in etcd when its service was read again", mirror.misfits.times
-            events = difference(self._layout, self._registry, found, reason, gone)
+            events = difference(self.layout, self.registry, found, reason, gone)
             self.mended += await mirror.change_in_pieces(events, "mended", index)
             mirror.publish(index)
             mirror.note(found)
@@ -161,14 +162,14 @@ class Upkeep:
 
     @property
     def _index(self) -> int:
-        return self._mirror.revision + self._mirror.offset
+        return self.mirror.revision + self.mirror.offset
 
     def _is_unseen(self, index: int) -> bool:
         """Nobody has seen it, so that more may belong to it."""
-        return index > self._registry.index
+        return index > self.registry.index
 
     async def _apply(self, found: Found, differing: Iterable[Together]) -> int:
-        mirror, index, last = self._mirror, self._index, found.revision + self._mirror.offset
+        mirror, index, last = self.mirror, self._index, found.revision + self.mirror.offset
         since = [each for each in differing if all(mirror.changed_at(event) <= last for event in each)]
         for key, revision in found.revisions.items():
             if mirror.revisions.get(key, 0) < revision and key not in (mirror.deleted or ()):

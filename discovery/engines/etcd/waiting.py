@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from discovery.core.caller import Caller
@@ -14,19 +15,17 @@ from discovery.store.transaction import Transaction
 from discovery.store.write import Write
 
 
+@dataclass(eq=False, slots=True)
 class Waiting:
     """A write and whoever waits for it. `fresh`: the mirror has all that had happened when etcd was asked for its sake. `conflicts`: how
     often it was decided in vain.
     """
 
-    __slots__ = ("by", "conflicts", "done", "fresh", "write")
-
-    def __init__(self, write: Write[Any], by: Caller, done: asyncio.Future[Any]) -> None:
-        self.write = write
-        self.by = by
-        self.done = done
-        self.fresh = False
-        self.conflicts = 0
+    write: Write[Any]
+    by: Caller
+    done: asyncio.Future[Any]
+    fresh: bool = False
+    conflicts: int = 0
 
 
 class Prepared(NamedTuple):

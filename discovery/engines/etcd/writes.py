@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ from discovery.engines.etcd.waiting import Prepared, Waiting, break_off, service
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import EngineAway
 from discovery.store.expiry import Expire
-from discovery.store.registration import DeregisterMany
+from discovery.store.operations import DeregisterMany
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.transaction import MAX_EVENTS, Transaction
@@ -71,6 +72,7 @@ _RETRY_SECONDS = 0.05
 _ECHO_SECONDS = 2.0
 
 
+@dataclass(eq=False)
 class Writes:
     """`leading`: the create revision of the key that makes this node the leader; None when it is not. `refused`: why an instance
     cannot be taken here, an error or None. `beat`: notes a sign of life that is no commit, of an instance and
@@ -78,37 +80,22 @@ class Writes:
     count. `away`: why nothing can be changed now, or None.
     """
 
-    def __init__(
-        self,
-        etcd: Etcd,
-        layout: Layout,
-        mirror: Mirror,
-        registry: Registry,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-        seams: WriteSeams,
-        leading: Callable[[], int | None],
-        tombstone_lease: Callable[[], int],
-        refused: Callable[[Commit], DiscoveryError | None],
-        node: str,
-        beat: Callable[[Entry, str | None], object],
-        away: Callable[[], str | None],
-        agreed: Callable[[], int],
-    ) -> None:
-        self._etcd = etcd
-        self._layout = layout
-        self._mirror = mirror
-        self._registry = registry
-        self._clock = clock
-        self._wall = wall
-        self._seams = seams
-        self._leading = leading
-        self._tombstone_lease = tombstone_lease
-        self._refused = refused
-        self._node = node
-        self._beat = beat
-        self._away = away
-        self._agreed = agreed
+    etcd: Etcd
+    layout: Layout
+    mirror: Mirror
+    registry: Registry
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    seams: WriteSeams
+    leading: Callable[[], int | None]
+    tombstone_lease: Callable[[], int]
+    refused: Callable[[Commit], DiscoveryError | None]
+    node: str
+    beat: Callable[[Entry, str | None], object]
+    away: Callable[[], str | None]
+    agreed: Callable[[], int]
+
+    def __post_init__(self) -> None:
         self._tickets = count(1)
         self._taken: set[int] = set()  # of those that are under way: what the watch has brought
         self._queue: deque[Waiting] = deque()
@@ -122,7 +109,7 @@ class Writes:
             done.set_exception(EngineAway(f"{_MOST_WAITING} writes are waiting for etcd"))
             return done
         waiting = Waiting(write, by, done)
-        if (away := self._away()) is not None:
+        if (away := self.away()) is not None:
             self._fail(waiting, EngineAway(away))
             return done
         self._queue.append(waiting)
@@ -139,7 +126,7 @@ class Writes:
 
     def on_decision(self, decision: Decision) -> None:
         """As the watch brings it."""
-        if decision.node == self._node:
+        if decision.node == self.node:
             self._taken.add(decision.ticket)
 
     def close(self) -> None:
@@ -151,28 +138,27 @@ class Writes:
         decided, unsure = self._decide()
         if not decided and not unsure:
             return
+        waiting = [*(each.waiting for each in decided), *unsure]
         try:
             if decided:
                 await self._commit(decided)
             else:
-                found = (await self._insist(lambda: self._etcd.range(self._layout.commit))).found
-                await self._echo(found[0].mod_revision if found else 0)
+                found = (await self._insist(lambda: self.etcd.range(self.layout.commit))).found
+                await self.mirror.reached(found[0].mod_revision if found else 0, _ECHO_SECONDS)
         except EtcdAway as error:  # whoever waits would be told so after the same time
             queue, self._queue = self._queue, deque()
-            await self._fail_all([*(each.waiting for each in decided), *unsure, *queue], EngineAway(str(error)))
+            await self._fail_all([*waiting, *queue], EngineAway(str(error)))
         except EtcdError as error:
-            reason = with_hint(f"etcd refuses it: {error}")
-            await self._fail_all([*(each.waiting for each in decided), *unsure], EngineAway(reason))
+            await self._fail_all(waiting, EngineAway(with_hint(f"etcd refuses it: {error}")))
         except TimeoutError:
-            away = EngineAway("etcd does not tell this node what happens there")
-            await self._fail_all([*(each.waiting for each in decided), *unsure], away)
+            await self._fail_all(waiting, EngineAway("etcd does not tell this node what happens there"))
         except BaseException as error:  # a defect, or this node ends: nobody waits for ever
-            for waiting in (*(each.waiting for each in decided), *unsure):
-                break_off(waiting, error)
+            for each in waiting:
+                break_off(each, error)
             raise
         else:
-            for waiting in unsure:
-                waiting.fresh = True
+            for each in unsure:
+                each.fresh = True
             self._queue.extendleft(reversed(unsure))
 
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -183,7 +169,7 @@ class Writes:
             try:
                 return await call()
             except EtcdAway:
-                if self._away() is not None:
+                if self.away() is not None:
                     raise
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -234,18 +220,18 @@ class Writes:
         return decided, unsure
 
     def _decide_one(self, waiting: Waiting, max_events: int = MAX_EVENTS) -> Prepared:
-        if isinstance(waiting.write, Expire) and self._leading() is None:
+        if isinstance(waiting.write, Expire) and self.leading() is None:
             raise EngineAway("another node decides what time brings")
-        now, wall = self._clock(), self._wall()
-        txn = Transaction(self._registry, now, wall, waiting.by, self._seams.authorize, max_events)
+        now, wall = self.clock(), self.wall()
+        txn = Transaction(self.registry, now, wall, waiting.by, self.seams.authorize, max_events)
         result = waiting.write.decide(txn)
         commit = Commit(0, txn.wall, waiting.by, waiting.write.action, tuple(txn.events))
-        if (error := self._refused(commit)) is not None:
+        if (error := self.refused(commit)) is not None:
             raise error
         services = tuple(dict.fromkeys(service_of(event) for event in txn.events))
-        decision = Decision(commit, services, txn.settled, txn.half_held, self._node, next(self._tickets))
-        operations = self._layout.operations(decision, self._tombstone_lease(), txn.ids, self._mirror.revisions)
-        compared = self._layout.read(txn) | {self._layout.version(service) for service in services}
+        decision = Decision(commit, services, txn.settled, txn.half_held, self.node, next(self._tickets))
+        operations = self.layout.operations(decision, self.tombstone_lease(), txn.ids, self.mirror.revisions)
+        compared = self.layout.read(txn) | {self.layout.version(service) for service in services}
         octets = sum(map(octets_of, commit.events))
         is_large = octets > _MOST_OCTETS or len(operations) > _MOST_OPERATIONS or len(compared) > _MOST_COMPARED
         if is_large and max_events > _FEW_EVENTS and not isinstance(waiting.write, DeregisterMany):
@@ -255,14 +241,11 @@ class Writes:
     # -- commit
 
     async def _commit(self, decided: list[Prepared]) -> None:
-        parts = [self._nested(each) for each in decided]
-        success = [
-            *parts,
-            put(self._layout.commit, keys.dumps((each.decision for each in decided), self._layout.unknown)),
-        ]
+        commit = keys.dumps((each.decision for each in decided), self.layout.unknown)
+        success = [*map(self._nested, decided), put(self.layout.commit, commit)]
         self._taken.clear()
-        outcome = await self._insist(lambda: self._etcd.txn([], success))
-        await self._echo(outcome.revision)
+        outcome = await self._insist(lambda: self.etcd.txn([], success))
+        await self.mirror.reached(outcome.revision, _ECHO_SECONDS)
         again = []
         for each, response in zip(decided, outcome.responses, strict=False):
             # A transaction whose answer was lost is sent again, and then finds nothing left to do.
@@ -278,24 +261,21 @@ class Writes:
         self._queue.extendleft(reversed(again))
 
     def _nested(self, each: Prepared) -> Json:
-        revisions = self._mirror.revisions
+        revisions = self.mirror.revisions
         compare = [unchanged_since(key, revisions.get(key, 0)) for key in each.compared]
-        compare.append(unchanged_since(self._layout.conf, self._agreed()))
+        compare.append(unchanged_since(self.layout.conf, self.agreed()))
         if isinstance(each.waiting.write, Expire):  # an old leader is fenced
-            compare.append(created_at(self._layout.leader, self._leading() or 0))
+            compare.append(created_at(self.layout.leader, self.leading() or 0))
         if each.txn.reads_reserved:
-            compare.append(none_since(self._layout.key("z", ""), self._mirror.revision))
+            compare.append(none_since(self.layout.key("z", ""), self.mirror.revision))
         return nested(compare, list(each.operations.values()))
 
-    async def _echo(self, revision: int) -> None:
-        await self._mirror.reached(revision, _ECHO_SECONDS)
-
     def _conclude(self, each: Prepared) -> None:
-        registry = self._registry
+        registry = self.registry
         for entry in each.txn.beats:
-            self._beat(entry, None)
+            self.beat(entry, None)
         for entry, check in each.txn.reports:
-            self._beat(entry, check)
+            self.beat(entry, check)
         if not each.txn.events:  # else they came with the events
             registry.note(each.txn.settled, each.txn.half_held)
         registry.conclude(each.waiting.write, each.txn)
@@ -317,6 +297,6 @@ class Writes:
     def _fail(self, waiting: Waiting, error: DiscoveryError) -> None:
         if waiting.done.done():
             return
-        for refused in self._seams.refused:
+        for refused in self.seams.refused:
             refused(waiting.write, waiting.by, error)
         waiting.done.set_exception(error)

@@ -46,8 +46,8 @@ class RevokedToken(Described):
 
     name: str
     sha256: str
-    revoked_at: Time = Field(alias="revokedAt")
-    revoked_by: str = Field(alias="revokedBy")
+    revoked_at: Time
+    revoked_by: str
     expires: Time | None
 
 
@@ -67,7 +67,7 @@ class ListedToken(Described):
     expires: Time | None
     expired: bool
     revoked: bool
-    last_used: Time | None = Field(alias="lastUsed", description="at this node, since it started; null: not yet")
+    last_used: Time | None = Field(description="at this node, since it started; null: not yet")
 
 
 class TokensReply(Reply):
@@ -75,9 +75,9 @@ class TokensReply(Reply):
 
     tokens: list[ListedToken]
     revoked: list[RevokedToken] = Field(examples=[[]])
-    reads_need_token: bool = Field(alias="readsNeedToken")
+    reads_need_token: bool
     file: str | None
-    file_failure: str | None = Field(alias="fileFailure")
+    file_failure: str | None
     message: Perhaps[str] = Field(None, description="what to set, where there are no tokens")
 
 

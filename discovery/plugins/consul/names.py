@@ -30,8 +30,7 @@ from discovery.dns.zones.staleness import longest_ttl, staleness
 from discovery.plugins.consul.directory import Directory, Peer
 from discovery.plugins.consul.settings import ConsulSettings
 from discovery.plugins.consul.views import weights
-from discovery.store.absent import absent
-from discovery.store.explain import why_none
+from discovery.store.absent import absent, why_none
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
 

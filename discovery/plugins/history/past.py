@@ -16,7 +16,7 @@ from discovery.core.status import SILENT, Status
 from discovery.plugins.history.asked import InstanceAt, ServiceAt, Values
 from discovery.plugins.history.rows import StoredEvent
 from discovery.store.explain import Account, any_better, told
-from discovery.store.windows import window_of
+from discovery.store.values import window_of
 
 # Seconds. An event follows the end of a lease at the next turn of the reaper; a loaded one is late by some.
 MAX_LATE = 600.0

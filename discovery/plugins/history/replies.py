@@ -58,7 +58,7 @@ class HistoryReply(Reply):
 class PastReply(Reply):
     """`down`: why nobody was answered at that instant. `gone`: what had removed those that were registered before."""
 
-    service_name: str = Field(alias="serviceName")
+    service_name: str
     at: Time
     served: int
     down: str | None

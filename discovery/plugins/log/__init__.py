@@ -17,7 +17,7 @@ from discovery.plugins import Plugin, Seams
 from discovery.plugins.log import lines
 from discovery.plugins.log.switch import Filter, Rate
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.json_body import read
+from discovery.rest.api.json_body import json_object
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
@@ -45,7 +45,7 @@ class LogBody(Body):
     accesses: StrictBool = False
     level: Level | None = None
     seconds: Annotated[StrictInt, Field(ge=1, le=MAX_SECONDS)] = USUAL_SECONDS
-    per_second: Annotated[StrictInt, Field(alias="perSecond", ge=1, le=MAX_PER_SECOND)] = USUAL_PER_SECOND
+    per_second: Annotated[StrictInt, Field(ge=1, le=MAX_PER_SECOND)] = USUAL_PER_SECOND
     name: _DnsName | None = None
     client: _Network | None = None
     answer: StrictBool = False
@@ -57,13 +57,13 @@ class LogReply(Reply):
     queries: bool
     accesses: bool
     level: str
-    per_second: int = Field(alias="perSecond")
+    per_second: int
     name: str | None
     client: str | None
     answer: bool
     until: Time | None
     written: int
-    held_back: int = Field(alias="heldBack")
+    held_back: int
 
 
 _log = logging.getLogger("discovery.log")
@@ -103,7 +103,7 @@ class LogSwitch(Plugin):
         return self._answer()
 
     def change(self, request: Request) -> Answer:
-        body = read(request, LogBody)
+        body = LogBody.model_validate(json_object(request))
         filter = Filter(body.name, body.client)  # before anything has changed
         self._off()
         self._on(body, filter, request.caller)

@@ -41,14 +41,14 @@ class Series(Described):
     from_: Time = Field(alias="from")
     step: int
     measured: _Counts = Field(description="seconds of the step that were measured")
-    dns_queries_per_second: _Numbers = Field(alias="dnsQueriesPerSecond")
-    dns_p50_ms: _Numbers = Field(alias="dnsP50Ms")
-    dns_p99_ms: _Numbers = Field(alias="dnsP99Ms")
-    nxdomain_share: _Numbers = Field(alias="nxdomainShare", description="of the queries, 0 to 1")
-    http_requests_per_second: _Numbers = Field(alias="httpRequestsPerSecond")
-    http_p50_ms: _Numbers = Field(alias="httpP50Ms")
-    http_p99_ms: _Numbers = Field(alias="httpP99Ms")
-    heartbeats_per_second: _Numbers = Field(alias="heartbeatsPerSecond")
+    dns_queries_per_second: _Numbers
+    dns_p50_ms: _Numbers
+    dns_p99_ms: _Numbers
+    nxdomain_share: _Numbers = Field(description="of the queries, 0 to 1")
+    http_requests_per_second: _Numbers
+    http_p50_ms: _Numbers
+    http_p99_ms: _Numbers
+    heartbeats_per_second: _Numbers
     registrations: _Counts
     expiries: _Counts = Field(description="leases that ran out")
     changes: _Counts = Field(description="events: registrations, changes of status, windows, …")

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pydantic import Field
-
 from discovery.core.address import client_prefix
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.dns.message import names
@@ -71,9 +69,9 @@ class Changing(Described):
 class TopReply(Reply):
     minutes: int
     clients: list[Asking]
-    http_clients: list[Requesting] = Field(alias="httpClients")
+    http_clients: list[Requesting]
     names: list[AskedFor]
-    unknown_names: list[AskedFor] = Field(alias="unknownNames")
+    unknown_names: list[AskedFor]
     services: list[Changing]
 
 

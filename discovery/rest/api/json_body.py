@@ -1,14 +1,13 @@
-"""Bodies of requests: JSON objects, read and held to a schema."""
+"""Bodies of requests: JSON objects."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from discovery.core import exact_json
 from discovery.rest.api.answers import JSON
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.shapes import Body
 
 if TYPE_CHECKING:
     from discovery.rest.api.requests import Request
@@ -20,13 +19,6 @@ MAX_SINGLE = 128 * 1024
 # What a JSON body may hold: each comma counts 1, each list and object 3, which is about what they cost orjson. 10,000 heartbeats
 # of three fields make 60,000; the most allowed is parsed in 10 ms, and the most of a small body in 5.
 MAX_JSON_WORK = 120_000
-
-B = TypeVar("B", bound=Body)
-
-
-def read(request: Request, schema: type[B]) -> B:
-    """As the route's manners have it, and pydantic's ValidationError for another shape."""
-    return schema.model_validate(request.route.manners.body(request))
 
 
 def json_object(request: Request, loads: Callable[[bytes], Any] = exact_json.loads) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from discovery.rest.api.codes import CODES
 from discovery.rest.api.dns.doh import MEDIA_TYPE as DNS
 from discovery.rest.api.errors import as_json
 from discovery.rest.api.example import SERVICE, SHA256, Example, sample
-from discovery.rest.api.json_body import json_object
 from discovery.rest.api.query import Parameter, shown
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Manners, Right, Route, without_query
@@ -213,10 +212,9 @@ def _operation(route: Route, definitions: Document) -> Document:
     if route.right is Right.NONE:
         operation["security"] = []
     if route.body is not None:
-        is_json = route.manners.body is json_object
         bodies = {each.name: each.shown(each.body) for each in examples}
         content = {"schema": _reference(route.body), "examples": bodies}
-        operation["requestBody"] = {"required": True, "content": {JSON if is_json else "*/*": content}}
+        operation["requestBody"] = {"required": True, "content": {JSON: content}}
     elif route.method == "POST" and route.media == DNS:
         operation["requestBody"] = {"required": True, "content": {DNS: {}}}
     return operation

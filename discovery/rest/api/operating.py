@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field, StrictStr, WithJsonSchema
@@ -50,14 +51,14 @@ class DrainReply(Reply):
 
     message: str = Field(examples=["Instance is draining"])
     instance: Listed
-    safe_after: Perhaps[Time] = Field(None, alias="safeAfter")
+    safe_after: Perhaps[Time] = None
 
 
 class MaintenanceReply(Reply):
     """`reason` and `until`: of one that begins. `ip` and `port`: of an instance's."""
 
     message: str = Field(examples=["Maintenance begins"])
-    service_name: str = Field(alias="serviceName")
+    service_name: str
     ip: Perhaps[Address] = None
     port: Perhaps[ShownPort] = None
     reason: Perhaps[str] = None
@@ -66,7 +67,7 @@ class MaintenanceReply(Reply):
 
 
 class NamedWindow(Window):
-    service_name: str = Field(alias="serviceName")
+    service_name: str
     ip: Perhaps[Address] = None
     port: Perhaps[ShownPort] = None
 
@@ -80,17 +81,15 @@ HEADING = "Taking instances out, and back"
 _WINDOW = {"reason": "a new disk", "seconds": 3600}
 
 
+@dataclass(eq=False)
 class Operations:
     """`clock`: monotonic seconds, the registry's. `longest_ttl`: the upper bound of TTLs in DNS answers, seconds."""
 
-    def __init__(
-        self, registry: Registry, engine: Engine, clock: Callable[[], float], times: Times, longest_ttl: int
-    ) -> None:
-        self._registry = registry
-        self._engine = engine
-        self._clock = clock
-        self._times = times
-        self._longest_ttl = longest_ttl
+    registry: Registry
+    engine: Engine
+    clock: Callable[[], float]
+    times: Times
+    longest_ttl: int
 
     def routes(self) -> list[Route]:
         write, operation = Right.WRITE, Kind.OPERATION
@@ -148,52 +147,52 @@ class Operations:
     async def _drain(self, request: Request, draining: bool) -> Answer:
         what = "draining" if draining else "no longer draining"
         write = Drain(instance_in(request), draining, f"{what}, {request.reason}")
-        instance = await self._engine.submit(write, request.caller)
+        instance = await self.engine.submit(write, request.caller)
         content = {"message": f"Instance is {what}", "instance": self._shown(instance)}
         if instance.draining_since is not None:
             # By then no cache can hold an answer with it: none was given since, and no TTL is longer.
-            content["safeAfter"] = iso(instance.draining_since + self._longest_ttl)
-        return Answer(200, stamped(content, self._times))
+            content["safeAfter"] = iso(instance.draining_since + self.longest_ttl)
+        return Answer(200, stamped(content, self.times))
 
     async def maintain(self, request: Request) -> Answer:
         sent = json_object(request)
         body = MaintenanceBody.model_validate(sent)
-        scope, window = self._scope(request), body.window(self._times.wall())
+        scope, window = self._scope(request), body.window(self.times.wall())
         await self._for_all(Maintain(scope, window), scope, request.caller)
         begins = {"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)}
-        return Answer(200, stamped(begins | _FIELDS.said_of(sent), self._times))
+        return Answer(200, stamped(begins | _FIELDS.said_of(sent), self.times))
 
     async def end(self, request: Request) -> Answer:
         scope = self._scope(request)
         await self._for_all(EndMaintenance(scope, f"maintenance ended, {request.reason}"), scope, request.caller)
-        return Answer(200, stamped({"message": "Maintenance has ended", **self._named(scope)}, self._times))
+        return Answer(200, stamped({"message": "Maintenance has ended", **self._named(scope)}, self.times))
 
     def list(self, request: Request) -> Answer:
-        windows = self._registry.windows.items()
+        windows = self.registry.windows.items()
         shown = [{**self._named(scope), **views.maintenance(window)} for scope, window in windows]
-        return Answer(200, stamped({"windows": shown}, self._times))
+        return Answer(200, stamped({"windows": shown}, self.times))
 
     def _scope(self, request: Request) -> Scope:
         """Of an instance, or of a whole service."""
         if "id" not in request.names and not request.route.query:
             return Scope(fold(service_name(request.names["name"])))
         named = instance_in(request)
-        return Scope.of(self._registry.at(named).instance.spec.key if isinstance(named, str) else named)
+        return Scope.of(self.registry.at(named).instance.spec.key if isinstance(named, str) else named)
 
     def _named(self, scope: Scope) -> views.Json:
-        service = self._registry.service(scope.service)
+        service = self.registry.service(scope.service)
         instance = {} if scope.ip is None else {"ip": scope.ip, "port": scope.port or None}
         return {"serviceName": scope.service if service is None else service.name, **instance}
 
     async def _for_all(self, write: Write[bool], scope: Scope, caller: Caller) -> None:
         """Returns when all whom the window is for follow it: of a large service some at a time."""
-        settled = await self._engine.submit(write, caller)
+        settled = await self.engine.submit(write, caller)
         while not settled:
             await turns().over()
-            settled = await self._engine.submit(Settle(scope), caller)
+            settled = await self.engine.submit(Settle(scope), caller)
 
     def _shown(self, instance: Instance) -> views.Json:
-        entry, now = self._registry.find(instance.id), self._clock()
+        entry, now = self.registry.find(instance.id), self.clock()
         if entry is None:  # its drain was remembered, and no longer is
             return views.identity(instance) | {"status": Status.UNHEALTHY}
-        return views.listed(entry, now, self._times, self._registry.window(entry.instance))
+        return views.listed(entry, now, self.times, self.registry.window(entry.instance))

@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from discovery.core.address import folded, parse_address, parse_port_or_none
+from discovery.core.address import PORT, folded, parse_address, parse_port_or_none
 from discovery.core.errors import InvalidField
 from discovery.core.instance import MAX_TAG
 from discovery.core.moment import SPAN, NoMoment, span
 from discovery.core.moment import parse as parse_moment
 from discovery.core.name import fold, label, plain_text, service_name
 from discovery.rest.api.query import Parameter, Table
-from discovery.rest.api.shapes import ADDRESS, LABEL, NAME, PORT
+from discovery.rest.api.shapes import ADDRESS, LABEL, NAME
 
 # Of a list in one parameter, `a,b,c`.
 MAX_LISTED = 64
@@ -65,11 +65,8 @@ _FLAGS = {"1": True, "0": False, "true": True, "false": False}
 def one_of(words: Iterable[str], description: str = "") -> Parameter:
     """One of these words."""
     words = tuple(words)
-
-    def read(name: str, text: str) -> str:
-        return _word(name, text, words)
-
-    return Parameter(read, _described({"enum": list(words), "examples": [words[-1]]}, description))
+    schema = {"enum": list(words), "examples": [words[-1]]}
+    return Parameter(lambda name, text: _word(name, text, words), _described(schema, description))
 
 
 def some_of(words: Iterable[str], description: str = "") -> Parameter:
@@ -85,30 +82,20 @@ def some_of(words: Iterable[str], description: str = "") -> Parameter:
 
 def name(description: str = "", most: int = 1, example: str = "user-service") -> Parameter:
     """A service's name, folded."""
-
-    def read(name: str, text: str) -> str:
-        return fold(service_name(text, name))
-
-    return Parameter(read, _described({**NAME, "examples": [example]}, description), most)
+    schema = _described({**NAME, "examples": [example]}, description)
+    return Parameter(lambda name, text: fold(service_name(text, name)), schema, most)
 
 
 def locality(description: str = "") -> Parameter:
     """A label, folded."""
-
-    def read(name: str, text: str) -> str:
-        return fold(label(text, name))
-
-    return Parameter(read, _described({**LABEL, "examples": ["eu-1"]}, description))
+    schema = _described({**LABEL, "examples": ["eu-1"]}, description)
+    return Parameter(lambda name, text: fold(label(text, name)), schema)
 
 
 def tag(description: str = "", most: int = 1) -> Parameter:
     """Any text, folded."""
-
-    def read(name: str, text: str) -> str:
-        return fold(plain_text(text, name, MAX_TAG))
-
     schema = {"type": "string", "minLength": 1, "maxLength": MAX_TAG, "examples": ["blue"]}
-    return Parameter(read, _described(schema, description), most)
+    return Parameter(lambda name, text: fold(plain_text(text, name, MAX_TAG)), _described(schema, description), most)
 
 
 def names(description: str = "") -> Parameter:

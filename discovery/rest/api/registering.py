@@ -1,19 +1,16 @@
-"""Registering: POST /register, and many at once by POST /registrations."""
+"""Registering: POST /register; the bodies of registrations, and what all that registers and beats has in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from http import HTTPStatus
+from dataclasses import dataclass, field
 from random import Random
-from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, WithJsonSchema
+from pydantic import AliasChoices, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
 from discovery.core import metadata
-from discovery.core.address import parse_ip, parse_port
-from discovery.core.caller import Caller
+from discovery.core.address import PORT, parse_ip, parse_port
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.health import MAX_OUTPUT, Finding, Health
 from discovery.core.instance import (
@@ -35,20 +32,17 @@ from discovery.core.name import fold, label
 from discovery.core.remembered import Change
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
-from discovery.rest.api.errors import described
-from discovery.rest.api.example import FIRST, LEAST, Example
-from discovery.rest.api.json_body import MAX_BODY, json_object
+from discovery.rest.api.example import FIRST, Example
+from discovery.rest.api.json_body import json_object
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
 from discovery.rest.api.shapes import (
     LABEL,
-    PORT,
     Address,
     Body,
     Check,
     Checks,
-    Described,
     Ip,
     Label,
     Name,
@@ -66,11 +60,8 @@ from discovery.store.engine import Engine
 from discovery.store.registrants import native_ttl
 from discovery.store.registration import Register
 from discovery.store.registry import Registry
-from discovery.system.turns import turns
 
 HEADING = "Registering"
-# As many as fit 2 MiB with 2 KiB of metadata each, and 40 ms of work in pieces.
-MAX_REGISTRATIONS = 1000
 # What a registration may end in.
 CODES = (
     "SERVICE_FULL", "PERMANENT_REFUSED", "NAME_RESERVED", "ID_TAKEN", "REGISTRY_FULL", "TOO_MANY_REGISTRATIONS", "STORAGE_UNAVAILABLE",
@@ -130,12 +121,10 @@ class RegisterBody(Body):
     protocol: Protocol = "tcp"
     weight: Uint16 = DEFAULT_WEIGHT
     priority: Uint16 = DEFAULT_PRIORITY
-    warning_weight: Uint16 = Field(
-        DEFAULT_WARNING_WEIGHT, alias="warningWeight", description="its weight while it warns"
-    )
+    warning_weight: Uint16 = Field(DEFAULT_WARNING_WEIGHT, description="its weight while it warns")
     zone: Label | None = None
     ttl: Seconds = None
-    max_answers: Annotated[StrictInt, WithJsonSchema(PORT)] | None = Field(None, alias="maxAnswers")
+    max_answers: Annotated[StrictInt, WithJsonSchema(PORT)] | None = None
     check: Check | None = None
     id: Id | None = None
     replace: StrictBool = Field(
@@ -195,11 +184,7 @@ class InstanceBody(RegisterBody):
         description="seconds for which it is a suspect after its lease, behind the healthy; takes the right admin",
     )
     imported_from: Annotated[StrictStr, WithJsonSchema({"type": "string", "maxLength": MAX_IMPORTED_FROM})] | None = (
-        Field(
-            None,
-            alias="importedFrom",
-            description="the registry of which it is a copy, until it beats here itself; takes the right admin",
-        )
+        Field(None, description="the registry of which it is a copy, until it beats here itself; takes the right admin")
     )
     checks: Checks | None = Field(None, description="in place of `check`: several, of any kind")
     health: OwnHealthOf | None = Field(None, description="what it says of itself; not given: as it was")
@@ -227,38 +212,8 @@ def own_health(health: object, output: object, field: str = "") -> Finding | Non
     return None
 
 
-# What a plugin remembers of an instance that its registry's own words are these of. InvalidField, HttpError.
-ImportedAs = Callable[[Any, Registration], Change]
-
-
-class ItemBody(InstanceBody):
-    """An item of POST /registrations."""
-
-    imported_as: dict[StrictStr, Any] = Field(
-        {},
-        alias="importedAs",
-        description="of a copy, by the name of a plugin (consul, eureka): what the other registry says of it, for that registry's clients",
-    )
-
-    _besides: ClassVar[tuple[str, ...]] = (*InstanceBody._besides, "imported_as")
-
-    def attachments(self, spec: Registration, imported_as: Mapping[str, ImportedAs]) -> dict[str, Change]:
-        """Of plugins that are off nothing is kept. InvalidField, HttpError."""
-        if self.imported_as and spec.imported_from is None:  # which takes an admin
-            raise InvalidField(
-                "importedAs", "stands beside importedFrom: only what an import brings has words of others"
-            )
-        return {name: imported_as[name](said, spec) for name, said in self.imported_as.items() if name in imported_as}
-
-
-class RegistrationsBody(Body):
-    """POST /registrations. The items are bodies of PUT /instances, checked one by one, so that one of them fails nobody else."""
-
-    instances: Annotated[list[Any], WithJsonSchema({"type": "array", "maxItems": MAX_REGISTRATIONS})]
-
-
 class Advice(Reply):
-    heartbeat_interval_ms: int = Field(alias="heartbeatIntervalMs")
+    heartbeat_interval_ms: int
     index: int
     warnings: Perhaps[Warnings] = None
 
@@ -268,28 +223,14 @@ class RegisterReply(Advice):
     instance: Registered
 
 
-class RegistrationResult(Described):
-    """One of many: `id` when it was registered (201), else what the error of POST /register says: `code`, `message` and its facts."""
-
-    model_config = ConfigDict(defer_build=True, extra="allow")
-
-    status: int
-    id: str | None = None
-    code: str | None = None
-    message: str | None = None
-    warnings: Perhaps[Warnings] = None
-
-
-class RegistrationsReply(Advice):
-    registered: int
-    results: list[RegistrationResult]
-
-
 _FIELDS = Fields(RegisterBody)
-_ITEM = Fields(ItemBody)
-_MANY = Fields(RegistrationsBody)
 
 
+# What a plugin remembers of an instance that its registry's own words are these of. InvalidField, HttpError.
+ImportedAs = Callable[[Any, Registration], Change]
+
+
+@dataclass(eq=False)
 class Registrar:
     """What registering and beating have in common. `clock`: monotonic seconds, the registry's. `random` spreads the heartbeats.
 
@@ -297,34 +238,23 @@ class Registrar:
     of a batch were refused, and why the first. `imported_as`: as of `Seams`.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        engine: Engine,
-        clock: Callable[[], float],
-        times: Times,
-        random: Random,
-        count_registration: Callable[[str, float], None],
-        note_refused: Callable[[Request, int, Sequence[tuple[Any, DiscoveryError]]], None],
-        imported_as: Mapping[str, ImportedAs] = MappingProxyType({}),
-    ) -> None:
-        self._registry = registry
-        self._engine = engine
-        self._clock = clock
-        self._times = times
-        self._random = random
-        self._count_registration = count_registration
-        self._note_refused = note_refused
-        self._imported_as = imported_as
+    registry: Registry
+    engine: Engine
+    clock: Callable[[], float]
+    times: Times
+    random: Random
+    count_registration: Callable[[str, float], None]
+    note_refused: Callable[[Request, int, Sequence[tuple[Any, DiscoveryError]]], None]
+    imported_as: Mapping[str, ImportedAs] = field(default_factory=dict)
 
     def _advice(self, ttl: float, instance: Instance | None = None) -> Json:
         """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step. `instance`: whose
         lease that is, if it is one's alone.
         """
         if ttl > MAX_TTL:  # others may keep it who need not beat
-            ttl = (instance and native_ttl(instance, self._registry.lease_ttl)) or MAX_TTL
-        interval = ttl * (300 + 200 / 3 * self._random.random())
-        return {"heartbeatIntervalMs": int(interval), "index": self._registry.index}
+            ttl = (instance and native_ttl(instance, self.registry.lease_ttl)) or MAX_TTL
+        interval = ttl * (300 + 200 / 3 * self.random.random())
+        return {"heartbeatIntervalMs": int(interval), "index": self.registry.index}
 
 
 class Registering(Registrar):
@@ -333,83 +263,23 @@ class Registering(Registrar):
             **FIRST, "ports": {"admin": 9001}, "protocol": "tcp", "weight": 50, "priority": 10, "maxAnswers": 3,
             "check": {"http": "/healthz", "interval": 5}, "replace": True,
         }  # fmt: skip
-        many = {"instances": [FIRST, LEAST | {"ip": "10.0.0.9"}, LEAST | {"port": 0}]}
         return [
             Route(
                 "POST", "/register", self.register, Right.WRITE, Kind.REGISTRATION, "Register, or register again", HEADING,
                 RegisterReply, RegisterBody, status=(201,), codes=CODES, is_small=True,
                 examples=(Example(status=201, title="The least"), Example(full, status=201, title="All that there is")),
             ),
-            Route(
-                "POST", "/registrations", self.registrations, Right.WRITE, Kind.REGISTRATION, "Register many instances", HEADING,
-                RegistrationsReply, RegistrationsBody, codes=("STORAGE_UNAVAILABLE",),  # of all; others are told of each
-                examples=(Example(many),), max_body=MAX_BODY,
-            ),
         ]  # fmt: skip
 
     async def register(self, request: Request) -> Answer:
-        self._count_registration(request.caller.address, self._clock())
+        self.count_registration(request.caller.address, self.clock())
         sent = json_object(request)
         body = RegisterBody.model_validate(sent)
-        instance = await self._engine.submit(Register(body.registration(), body.replace), request.caller)
+        instance = await self.engine.submit(Register(body.registration(), body.replace), request.caller)
         content = {
             "message": "Service registered successfully",
             "instance": views.registered(instance),
-            **self._advice(self._registry.ttl_of(instance.spec), instance),
+            **self._advice(self.registry.ttl_of(instance.spec), instance),
             **_FIELDS.said_of(sent),
         }
-        return Answer(201, stamped(content, self._times), location(instance))
-
-    async def registrations(self, request: Request) -> Answer:
-        """Many at once. One that is refused or malformed is told of in its place and fails nobody else."""
-        sent = json_object(request)
-        items = RegistrationsBody.model_validate(sent).instances
-        if len(items) > MAX_REGISTRATIONS:
-            raise InvalidField("instances", f"has {len(items)} entries, at most {MAX_REGISTRATIONS} fit one request")
-        count = partial(self._count_registration, request.caller.address)
-        results, specs = await self._register_all(items, request.caller, count)
-        refused = [result for result in results if result["status"] != HTTPStatus.CREATED]
-        if refused:
-            self._note_refused(request, len(refused), [({}, DiscoveryError(refused[0]["message"]))])
-        content = {
-            "registered": len(results) - len(refused),
-            "results": results,
-            **self._advice(min(map(self._registry.ttl_of, specs), default=self._registry.lease_ttl)),
-            **_MANY.said_of(sent),
-        }
-        return Answer(200, stamped(content, self._times))
-
-    async def _register_all(
-        self, items: Sequence[Any], by: Caller, count: Callable[[float], None]
-    ) -> tuple[list[Json], list[Registration]]:
-        """A result for each item, in order: `status` (as POST /register has it), `id` and perhaps `warnings`, or what its error says; and
-        what was registered.
-
-        `count`: is told of each registration by its time, and refuses one too many.
-        """
-        results: list[Json] = [{}] * len(items)
-        places, writes, specs = [], [], []
-        for place, item in enumerate(items):
-            await turns().over()
-            try:
-                count(self._clock())
-                body = ItemBody.model_validate(item)
-                spec = body.registration()
-                writes.append(Register(spec, body.replace, body.own(), body.attachments(spec, self._imported_as)))
-                places.append(place)
-            except (DiscoveryError, ValidationError) as error:
-                results[place] = _refused(error)
-        for place, result in zip(places, await self._engine.submit_all(writes, by), strict=True):
-            if isinstance(result, DiscoveryError):
-                results[place] = _refused(result)
-            else:
-                results[place] = {"status": HTTPStatus.CREATED, "id": result.id, **_ITEM.said_of(items[place])}
-                specs.append(result.spec)
-        return results, specs
-
-
-def _refused(error: DiscoveryError | ValidationError) -> Json:
-    failure = described(error)
-    if failure is None:
-        raise error
-    return {**failure.facts, "status": failure.status, "code": failure.code, "message": failure.message}
+        return Answer(201, stamped(content, self.times), location(instance))

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from pydantic import Field
 
+from discovery.core.errors import InvalidField
 from discovery.core.health import Finding
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, stamped
@@ -52,7 +53,7 @@ class Reporting(Registrar):
         sent = json_object(request, orjson.loads)
         id, check = request.names["id"], request.names["check"]
         finding = Finding.of(sent.get("health"), sent.get("output"))
-        done = report_check(self._engine, self._registry, id, check, finding, request.caller, self._clock())
+        done = report_check(self.engine, self.registry, id, check, finding, request.caller, self.clock())
         return self._answer(done, check, sent) if isinstance(done, Entry) else self._answered(done, check, sent)
 
     async def _answered(self, done: Awaitable[Entry], check: str, sent: dict[str, Any]) -> Answer:
@@ -61,9 +62,22 @@ class Reporting(Registrar):
     def _answer(self, entry: Entry, check: str, sent: dict[str, Any]) -> Answer:
         content = {
             "message": "Report noted",
-            "instance": views.renewed(entry, self._clock(), self._times),
+            "instance": views.renewed(entry, self.clock(), self.times),
             "check": check,
             **self._advice(entry.lease.ttl),
             **_FIELDS.said_of(sent),
         }
-        return Answer(200, stamped(content, self._times))
+        return Answer(200, stamped(content, self.times))
+
+
+def findings_of(reported: object, field: str) -> dict[str, Finding]:
+    """Of a batch's item: `{check: {health, output?}}`. InvalidField."""
+    if not isinstance(reported, dict):
+        raise InvalidField(field, "must be an object of check ids, each with health and perhaps output")
+    found = {}
+    for check, each in reported.items():
+        name = f"{field}.{check!s:.40}"
+        if not isinstance(each, dict):
+            raise InvalidField(name, "must be an object with health and perhaps output")
+        found[str(check)] = Finding.of(each.get("health"), each.get("output"), f"{name}.")
+    return found

@@ -12,8 +12,7 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import BaseModel
 
@@ -21,7 +20,7 @@ from discovery.rest.api.answers import JSON, Answer
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import ErrorForm, HttpError, as_json
 from discovery.rest.api.example import Example
-from discovery.rest.api.json_body import MAX_SINGLE, json_object
+from discovery.rest.api.json_body import MAX_SINGLE
 from discovery.rest.api.query import Table
 
 if TYPE_CHECKING:
@@ -82,31 +81,16 @@ def bearer(request: Request) -> str | None:
         return shown
 
 
-def in_header(name: str) -> Authorization:
-    """The header has the token and nothing else."""
-    key = name.lower().encode()
-    return lambda request: None if key not in request.headers else f"Bearer {request.header(key)}"
-
-
-def in_query(name: str) -> Authorization:
-    def authorization(request: Request) -> str | None:
-        found = [value for key, value in parse_qsl(request.query) if key == name]
-        return f"Bearer {found[0]}" if found else None
-
-    return authorization
-
-
 @dataclass(frozen=True, eq=False)
 class Manners:
     """What a group of routes has of its own. `prefix`: of their paths; what is below it and no route has their form of errors too.
 
-    `error`: makes the answer to an error. `body`: reads the fields of a body. `authorization`: finds the token. `slash`: their paths may
+    `error`: makes the answer to an error. `authorization`: finds the token. `slash`: their paths may
     end in one more slash.
     """
 
     prefix: str = ""
     error: ErrorForm = as_json
-    body: Callable[[Request], dict[str, Any]] = json_object
     authorization: Authorization = bearer
     slash: bool = False
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, WithJsonSchema
+from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
 from discovery.core import check
+from discovery.core.address import PORT
+from discovery.core.checked import seconds_between
 from discovery.core.health import Health
 from discovery.core.name import MAX_NAME
 from discovery.core.status import Status
@@ -28,7 +31,6 @@ ADDRESS = {
     "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}, {"format": "hostname", "pattern": "\\."}],
     "examples": ["10.0.0.7"],
 }
-PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 
 Label = Annotated[StrictStr, WithJsonSchema(LABEL)]
 Name = Annotated[StrictStr, WithJsonSchema(NAME)]
@@ -40,75 +42,34 @@ Port = Annotated[Any, WithJsonSchema({"anyOf": [PORT, _DECIMAL]})]
 PortOrNone = Annotated[Any, WithJsonSchema({"anyOf": [PORT, _DECIMAL, {"type": "null"}, {"const": ""}]})]
 # Of answers. Null: it has none.
 ShownPort = Annotated[int | None, WithJsonSchema({"anyOf": [PORT, {"type": "null"}]})]
-_COUNT = {"type": "integer", "minimum": 1, "maximum": check.MAX_COUNT}
-Check = Annotated[
-    dict[str, Any],
-    WithJsonSchema(
-        {
-            "type": "object",
-            "properties": {
-                "http": {"type": "string", "pattern": "^/", "maxLength": check.MAX_PATH, "examples": ["/healthz"]},
-                "tcp": {"const": True},
-                "interval": {"type": "number", "minimum": check.MIN_INTERVAL, "maximum": check.MAX_INTERVAL},
-                "timeout": {"type": "number", "minimum": 0.1, "maximum": check.MAX_TIMEOUT},
-                "failures": _COUNT,
-                "successes": _COUNT,
-            },
-            "oneOf": [{"required": ["http"]}, {"required": ["tcp"]}],
-            "additionalProperties": False,
-        }
-    ),
-]
-
-_TEXT = {"type": "string", "maxLength": 255}
-_PROBE = {
-    "http": {"type": "string", "pattern": "^/", "maxLength": check.MAX_PATH, "examples": ["/healthz"]},
-    "tcp": {"const": True},
-    "grpc": {"anyOf": [{"const": True}, {"type": "string", "maxLength": check.MAX_PATH}]},
+_CHECK = {
+    check.TTL: seconds_between(check.MIN_REPORT, check.MAX_REPORT)[1],
+    check.HTTP: {"type": "string", "pattern": "^/", "maxLength": check.MAX_PATH, "examples": ["/healthz"]},
+    check.TCP: {"const": True},
+    check.GRPC: {"anyOf": [{"const": True}, check.string(check.MAX_PATH)]},
+    **{each.name: each.schema for each in check.FIELDS},
 }
+
+
+def _check(form: check.Form) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {name: _CHECK[name] for name in form.fields},
+        "oneOf": [{"required": [kind]} for kind in check.KINDS if kind in form.fields],
+        "additionalProperties": False,
+    }
+
+
+Check = Annotated[dict[str, Any], WithJsonSchema(_check(check.PLAIN_FORM))]
 Checks = Annotated[
-    list[Any],
-    WithJsonSchema(
-        {
-            "type": "array",
-            "maxItems": check.MAX_CHECKS,
-            "items": {
-                "type": "object",
-                "properties": {
-                    "ttl": {"type": "number", "minimum": check.MIN_REPORT, "maximum": check.MAX_REPORT},
-                    **_PROBE,
-                    "id": _TEXT | {"minLength": 1},
-                    "name": _TEXT,
-                    "group": _TEXT,
-                    "criticalAfter": {"type": "number", "minimum": check.MIN_CRITICAL, "maximum": check.MAX_CRITICAL},
-                    "status": {"enum": list(Health)},
-                    "method": {"enum": list(check.METHODS)},
-                    "headers": {
-                        "type": "object",
-                        "maxProperties": check.MAX_HEADERS,
-                        "additionalProperties": {"type": "string"},
-                    },
-                    "body": {"type": "string", "maxLength": check.MAX_BODY},
-                    "tls": {"type": "boolean"},
-                    "ca": {"type": "string", "maxLength": check.MAX_CA},
-                    "tlsSkipVerify": {"type": "boolean"},
-                    "address": {"type": "string", "maxLength": 253},
-                    "port": PORT,
-                    "interval": {"type": "number", "minimum": check.MIN_INTERVAL, "maximum": check.MAX_INTERVAL},
-                    "timeout": {"type": "number", "minimum": 0.1, "maximum": check.MAX_TIMEOUT},
-                    "failures": _COUNT,
-                    "successes": _COUNT,
-                },
-                "oneOf": [{"required": [kind]} for kind in check.KINDS],
-                "additionalProperties": False,
-            },
-        }
-    ),
+    list[Any], WithJsonSchema({"type": "array", "maxItems": check.MAX_CHECKS, "items": _check(check.FORM)})
 ]
 
 
 class Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    """In JSON its fields have the same names in camelCase, as those of answers have."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel)
 
 
 # -- of answers
@@ -119,7 +80,7 @@ class Described(BaseModel):
     need not wait for seventy of them.
     """
 
-    model_config = ConfigDict(defer_build=True)
+    model_config = ConfigDict(defer_build=True, alias_generator=to_camel)
 
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]})]
@@ -150,7 +111,7 @@ class Identity(Described):
 
 class Registered(Identity):
     status: Status
-    registered_at: Time = Field(alias="registeredAt")
+    registered_at: Time
 
 
 class Window(Described):
@@ -164,18 +125,18 @@ class Options(Described):
     protocol: Perhaps[str | list[str]] = None
     weight: Perhaps[int] = None
     priority: Perhaps[int] = None
-    warning_weight: Perhaps[int] = Field(None, alias="warningWeight")
+    warning_weight: Perhaps[int] = None
     zone: Perhaps[str] = None
     ttl: Perhaps[float] = None
     lease: Perhaps[Literal["none"]] = Field(None, description="none: it is registered until somebody deregisters it")
     keep: Perhaps[float] = Field(None, description="seconds for which it is known after its lease")
     hold: Perhaps[float] = Field(None, description="seconds for which it is a suspect after its lease")
     imported_from: Perhaps[str] = Field(
-        None, alias="importedFrom", description="the registry of which it is a copy; not there once it beats itself"
+        None, description="the registry of which it is a copy; not there once it beats itself"
     )
     check: Perhaps[Check] = None
     checks: Perhaps[Checks] = None
-    max_answers: Perhaps[int] = Field(None, alias="maxAnswers")
+    max_answers: Perhaps[int] = None
     tags: Perhaps[list[str]] = None
     ports: Perhaps[dict[str, int]] = None
     health: Perhaps[Health] = Field(None, description="what it says of itself, where that is not `passing`")
@@ -188,8 +149,8 @@ class Resolved(Options):
     ip: Address
     port: ShownPort
     status: Status
-    last_heartbeat: Time = Field(alias="lastHeartbeat")
-    registered_at: Time = Field(alias="registeredAt")
+    last_heartbeat: Time
+    registered_at: Time
     metadata: dict[str, Any]
 
 
@@ -205,29 +166,27 @@ class Decided(Described):
     """Where it is so."""
 
     draining: Perhaps[bool] = None
-    check_failure: Perhaps[str] = Field(None, alias="checkFailure")
+    check_failure: Perhaps[str] = None
     check_states: Perhaps[dict[str, CheckState]] = Field(
-        None,
-        alias="checkStates",
-        description="what its checks say, by their ids; one that is not there has always passed",
+        None, description="what its checks say, by their ids; one that is not there has always passed"
     )
     lapsed_at: Perhaps[Time] = Field(
-        None, alias="lapsedAt", description="it is known after its lease, which ended then, and counted as nobody"
+        None, description="it is known after its lease, which ended then, and counted as nobody"
     )
 
 
 class Listed(Resolved, Decided):
     name: str
-    is_healthy: bool = Field(alias="isHealthy")
-    time_since_heartbeat: str = Field(alias="timeSinceHeartbeat", examples=["12s"])
+    is_healthy: bool
+    time_since_heartbeat: str = Field(examples=["12s"])
     maintenance: Perhaps[Window] = None
 
 
 class Heartbeats(Described):
     """`everySeconds`: between two, as it was told at first, and at most so far. `missed`: since the last."""
 
-    every_seconds: float = Field(alias="everySeconds", examples=[3.333])
-    next_due: Time = Field(alias="nextDue")
+    every_seconds: float = Field(examples=[3.333])
+    next_due: Time
     missed: int
 
 
@@ -258,10 +217,10 @@ class Accounted(Described):
     until: Time | None
     by: str | None
     next: str = Field(examples=["without a heartbeat it leaves the answers"])
-    last_heartbeat: Time | None = Field(alias="lastHeartbeat")
+    last_heartbeat: Time | None
     heartbeats: Perhaps[Heartbeats] = None
-    refused_heartbeats: Perhaps[RefusedHeartbeats] = Field(None, alias="refusedHeartbeats")
-    last_check: Perhaps[LastCheck] = Field(None, alias="lastCheck")
+    refused_heartbeats: Perhaps[RefusedHeartbeats] = None
+    last_check: Perhaps[LastCheck] = None
 
 
 class Actor(Described):
@@ -296,8 +255,8 @@ class Error(Reply):
     example: Perhaps[str] = None
     missing: Perhaps[str] = Field(None, description="the right that the token lacks")
     suggestion: Perhaps[str] = None
-    service_name: Perhaps[str] = Field(None, alias="serviceName")
-    instance_count: Perhaps[int] = Field(None, alias="instanceCount")
+    service_name: Perhaps[str] = None
+    instance_count: Perhaps[int] = None
     instances: Perhaps[list[Any]] = None
     id: Perhaps[str] = None
     index: Perhaps[int] = Field(None, description="the registry's")
@@ -305,10 +264,10 @@ class Error(Reply):
     limit: Perhaps[int] = None
     of: Perhaps[str] = Field(None, description="what the limit is of: services or instances")
     reason: Perhaps[str] = None
-    retry_after: Perhaps[int] = Field(None, alias="retryAfter", description="seconds, as in Retry-After")
-    retry_after_ms: Perhaps[int] = Field(None, alias="retryAfterMs")
+    retry_after: Perhaps[int] = Field(None, description="seconds, as in Retry-After")
+    retry_after_ms: Perhaps[int] = None
     nodes: Perhaps[list[str]] = Field(None, description="the addresses of those that take writes now")
     since: Perhaps[Time] = Field(None, description="from when on there is a history")
     ready: Perhaps[bool] = None
-    not_ready: Perhaps[dict[str, str]] = Field(None, alias="notReady")
+    not_ready: Perhaps[dict[str, str]] = None
     warnings: Perhaps[list[ReadyWarning]] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -21,50 +22,42 @@ def _not_since(reading: float) -> float:
     return 0.0
 
 
+@dataclass(eq=False)
 class Times:
     """`stale`: how old what is answered is, whole seconds; 0: it is not. `paused_since`: the clock's."""
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-        stale: Callable[[], int] = _never,
-        paused_since: Callable[[float], float] = _not_since,
-    ) -> None:
-        self._clock = clock
-        self._wall = wall
-        self.stale = stale
-        self._paused_since = paused_since
-        self._offset = wall() - clock()
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    stale: Callable[[], int] = _never
+    paused_since: Callable[[float], float] = _not_since
 
-    def wall(self) -> float:
-        """Seconds since the epoch."""
-        return self._wall()
+    def __post_init__(self) -> None:
+        self._offset = self.wall() - self.clock()
 
     def now(self) -> str:
-        return iso(self._wall())
+        return iso(self.wall())
 
     def stamp(self, content: dict[str, Any]) -> dict[str, Any]:
         """With what every answer says of itself: `timestamp`, and `stale` where it is that."""
-        stamped: dict[str, Any] = {**content, "timestamp": iso(self._wall())}
+        stamped: dict[str, Any] = {**content, "timestamp": iso(self.wall())}
         if stale := self.stale():
             stamped["stale"] = stale
         return stamped
 
     def of(self, reading: float, now: float | None = None) -> str:
         """The wall time at which the monotonic clock showed `reading`. `now`: what it shows, where that was asked just now."""
-        return iso(reading + self.offset(now) - self._paused_since(reading))
+        return iso(reading + self.offset(now) - self.paused_since(reading))
 
     def walls(self, now: float | None = None) -> Callable[[float], float]:
         """The same in epoch seconds, for many readings in one turn."""
-        offset, paused_since = self.offset(now), self._paused_since
+        offset, paused_since = self.offset(now), self.paused_since
         if not paused_since(-math.inf):  # it never stood still: nearly always
             return offset.__add__
         return lambda reading: reading + offset - paused_since(reading)
 
     def offset(self, now: float | None = None) -> float:
         """Seconds from monotonic readings to epoch seconds, since the last pause."""
-        offset = self._wall() - (self._clock() if now is None else now)
+        offset = self.wall() - (self.clock() if now is None else now)
         if abs(offset - self._offset) > _STEP:
             self._offset = offset
         return self._offset

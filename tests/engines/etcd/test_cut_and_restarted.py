@@ -62,7 +62,7 @@ async def test_a_node_that_begins_takes_nobody_for_silent_before_it_follows(
         await other.register("web", "10.0.0.1")
         new = Node("new", etcd.urls, ttl=60.0)
         started, now = time.monotonic(), [time.monotonic()]
-        new.engine._presence._clock = lambda: now[0]
+        new.engine._presence.clock = lambda: now[0]
         fill = new.engine._mirror.fill
 
         async def slow(last: int) -> None:

@@ -312,7 +312,7 @@ async def test_the_version_of_a_service_goes_an_hour_after_its_last_instance(etc
         gone = await node.register("gone", "10.0.0.1")
         await node.register("stays", "10.0.0.1")
         await node.deregister(gone.id)
-        mirror, layout = node.engine._mirror, node.engine._mirror._layout
+        mirror, layout = node.engine._mirror, node.engine._mirror.layout
 
         def versions() -> dict[str, int]:
             return layout.versions(mirror.revisions)

@@ -10,7 +10,8 @@ from discovery.core.instance import Instance, Registration
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import delete, none_since, put
 from discovery.store.errors import EngineAway, IdTaken
-from discovery.store.registration import MAX_DEREGISTERED, DeregisterMany, Register
+from discovery.store.operations import MAX_DEREGISTERED, DeregisterMany
+from discovery.store.registration import Register
 from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of
 from tests.waiting import until
 

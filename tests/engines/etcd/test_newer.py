@@ -65,7 +65,7 @@ async def test_fields_that_are_not_known_stay_when_an_older_node_writes_the_inst
         assert (await value(client, key))["options"]["color"] == "blue"
         await third.deregister(instance.id)
         await until(lambda: not near.state)
-        assert all(not each.engine._mirror._layout.unknown._of for each in (near, third))
+        assert all(not each.engine._mirror.layout.unknown._of for each in (near, third))
         await third.stop()
 
 

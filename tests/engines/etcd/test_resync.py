@@ -135,7 +135,7 @@ async def test_while_a_revision_is_applied_in_pieces_nobody_decides_on_half_of_i
     """A decision that cannot be read, so that its keys are applied one by one: what it compares is known when they all are."""
     async with nodes_of(etcd, 1, ttl=60.0) as (node,):
         await node.register("first", "10.9.0.1")
-        mirror, version = node.engine._mirror, node.engine._mirror._layout.version("svc-0")
+        mirror, version = node.engine._mirror, node.engine._mirror.layout.version("svc-0")
         pieces, seen = mirror.change_in_pieces, list[int | None]()
 
         async def look(*given: Any) -> int:

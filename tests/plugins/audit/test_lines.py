@@ -17,8 +17,8 @@ from discovery.core.maintenance import Scope, Window
 from discovery.plugins.audit.line import MAX_TEXT, contents
 from discovery.rest.api.times import iso
 from discovery.store.errors import UnknownInstance
-from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
-from discovery.store.registration import MAX_DEREGISTERED, Deregister, DeregisterMany, Register, Upsert
+from discovery.store.operations import MAX_DEREGISTERED, DeregisterMany, Drain, EndMaintenance, Maintain, Settle
+from discovery.store.registration import Deregister, Register, Upsert
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write
 from tests.driven import Checked

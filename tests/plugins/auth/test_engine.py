@@ -16,8 +16,16 @@ from discovery.core.kinds import RegistrySettings
 from discovery.core.maintenance import Scope, Window
 from discovery.store import operations, registration, revoking
 from discovery.store.errors import UnknownInstance, UnknownService
-from discovery.store.operations import ChangeSettings, Drain, EndMaintenance, Maintain, ReloadZones, Settle
-from discovery.store.registration import Deregister, DeregisterMany, Register, Report, ReportCheck, Revive, Upsert
+from discovery.store.operations import (
+    ChangeSettings,
+    DeregisterMany,
+    Drain,
+    EndMaintenance,
+    Maintain,
+    ReloadZones,
+    Settle,
+)
+from discovery.store.registration import Deregister, Register, Report, ReportCheck, Revive, Upsert
 from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
 from tests.plugins.auth.house import ADMIN, FOREIGN, NONE, OWNER, READER, House, bearer

@@ -17,8 +17,8 @@ from discovery.plugins.journal import rows
 from discovery.plugins.journal.errors import Damaged, DataDirInUse, NewerFormat
 from discovery.plugins.journal.files import FILE
 from discovery.store.errors import NotDurable, UnknownInstance
-from discovery.store.operations import ReloadZones
-from discovery.store.registration import DeregisterMany, Upsert
+from discovery.store.operations import DeregisterMany, ReloadZones
+from discovery.store.registration import Upsert
 from tests.driven import Checked
 from tests.plugins.journal.house import House, Time, known, living, record
 from tests.plugins.journal.making import a_file, a_kept, content, copy, octets

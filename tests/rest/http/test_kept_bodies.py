@@ -27,7 +27,7 @@ def _made() -> Iterator[list[int]]:
     make = Listing._listed_by
 
     def counted(self: Listing, *arguments: object) -> object:
-        made.append(self._registry.index)
+        made.append(self.registry.index)
         return make(self, *arguments)  # type: ignore[arg-type]
 
     with patch.object(Listing, "_listed_by", counted):

@@ -12,6 +12,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -67,17 +68,17 @@ user-service.svc.local. 5 IN SRV 10 100 3001 ip-10-0-0-8-p3001.user-service.svc.
 """
 
 
+@dataclass(eq=False)
 class Dig:
     """`listening()`: where DNS is answered. `zone`: one of ours, in text."""
 
-    def __init__(
-        self, respond: Respond, make_query: MakeQuery, read: Read, listening: Callable[[], Sequence[Place]], zone: str
-    ) -> None:  # fmt: skip
-        self._respond = respond
-        self._make_query = make_query
-        self._read = read
-        self._listening = listening
-        self._zone = zone
+    respond: Respond
+    make_query: MakeQuery
+    read: Read
+    listening: Callable[[], Sequence[Place]]
+    zone: str
+
+    def __post_init__(self) -> None:
         self._reading = asyncio.Lock()
 
     def routes(self) -> list[Route]:
@@ -94,14 +95,14 @@ class Dig:
 
     async def _answer(self, values: Values, request: Request) -> Answer:
         name, rtype, klass = request.names["domain"], values.get("type", "A"), values.get("class", "IN")
-        message = self._make_query(name, rtype, klass, secrets.randbits(16))
+        message = self.make_query(name, rtype, klass, secrets.randbits(16))
         began = time.monotonic()
-        reply = self._respond(message, request.address)
+        reply = self.respond(message, request.address)
         if reply is not None and not isinstance(reply, bytes):
             reply = await reply
         took = time.monotonic() - began
         async with self._reading:
-            content = await asyncio.to_thread(self._read, reply)
+            content = await asyncio.to_thread(self.read, reply)
         content |= {
             "octets": len(reply or b""),
             "seconds": round(took, 6),
@@ -115,10 +116,10 @@ class Dig:
     def _whole_name(self, name: str) -> str | None:
         """What is probably meant by a label alone: whoever leaves the zone out is used to a resolver with a search list."""
         label = name.rstrip(".")
-        return f"{label}.{self._zone}" if label.replace("-", "").replace("_", "").isalnum() else None
+        return f"{label}.{self.zone}" if label.replace("-", "").replace("_", "").isalnum() else None
 
     def _commands(self, request: Request, name: str, rtype: str, klass: str) -> dict[str, str]:
-        address, port = _reachable(self._listening(), request.arrival.ip)
+        address, port = _reachable(self.listening(), request.arrival.ip)
         dig = ["dig", f"@{address}", "-p", str(port), *(["-q"] if name[0] in "-+@" else []), name, rtype]
         dig += [klass] if klass != "IN" else []
         query = f"?type={quote(rtype)}" + (f"&class={klass}" if klass != "IN" else "")

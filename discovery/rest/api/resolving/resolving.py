@@ -7,6 +7,7 @@ is joined to the leases in the last of them, so that an answer is as fresh as on
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from random import Random
@@ -33,8 +34,8 @@ from discovery.rest.api.resolving.strategies import LATEST, STRATEGIES, Strategi
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.shapes import Accounted, Address, CheckState, Described, Perhaps, Reply, Resolved, ShownPort
 from discovery.rest.api.times import Times
-from discovery.store.absent import absent, askers
-from discovery.store.explain import Account, Askers, account, any_better, why_none
+from discovery.store.absent import absent, askers, why_none
+from discovery.store.explain import Account, Askers, account, any_better
 from discovery.store.nearness import Near, Preference
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service, served
@@ -60,9 +61,7 @@ class Explained(Accounted):
     ip: Address
     port: ShownPort
     status: Status
-    check_states: Perhaps[dict[str, CheckState]] = Field(
-        None, alias="checkStates", description="what its checks say, by their ids"
-    )
+    check_states: Perhaps[dict[str, CheckState]] = Field(None, description="what its checks say, by their ids")
 
 
 class OwnZone(Described):
@@ -76,8 +75,8 @@ class OwnZone(Described):
 
 
 class ResolveReply(Reply):
-    service_name: str = Field(alias="serviceName")
-    instance_count: int = Field(alias="instanceCount")
+    service_name: str
+    instance_count: int
     instances: list[Resolved]
     zone: Perhaps[OwnZone] = Field(None, description="where the caller's zone is preferred")
     explained: Perhaps[list[Explained]] = Field(None, description="with explain=1: every instance")
@@ -91,29 +90,23 @@ _SERVED = {
 }  # fmt: skip
 
 
+@dataclass(eq=False)
 class Resolving:
     """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_names`: who may know the names in the accounts of a
     service's instances. `preference`: of callers for instances of their zone.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        clock: Callable[[], float],
-        times: Times,
-        random: Random,
-        polls: LongPolls,
-        sees_names: Callable[[Caller, str], bool] = lambda caller, name: False,
-        preference: Preference | None = None,
-    ) -> None:
-        self._registry = registry
-        self._clock = clock
-        self._times = times
-        self._shown = Shown(times)
-        self._strategies = Strategies(random)
-        self._polls = polls
-        self._sees_names = sees_names
-        self._preference = preference
+    registry: Registry
+    clock: Callable[[], float]
+    times: Times
+    random: Random
+    polls: LongPolls
+    sees_names: Callable[[Caller, str], bool] = lambda caller, name: False
+    preference: Preference | None = None
+
+    def __post_init__(self) -> None:
+        self._shown = Shown(self.times)
+        self._strategies = Strategies(self.random)
 
     def routes(self) -> list[Route]:
         return [
@@ -134,22 +127,20 @@ class Resolving:
     def resolve(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """At once, when it has been searched for, or when something has changed."""
         name = service_name(request.names["name"])
-        zone = None if self._preference is None else self._preference.zone_of(request.address)
+        zone = None if self.preference is None else self.preference.zone_of(request.address)
         if "?" in request.target:
             values = values_of(request)
             if zone is not None and "zone" not in values:
                 values[_FROM] = zone
             if values.get("explain"):  # among the values, so that whoever waits shares an answer with his like alone
-                values[_NAMES] = self._sees_names(request.caller, name)
+                values[_NAMES] = self.sees_names(request.caller, name)
             wait = Wait.of(values)
             if wait is None:
                 return self._asked(name, values)
             is_drawn = values.get("strategy", LATEST) != LATEST  # each client's order is its own
-            return self._polls.of_service(
-                name, wait, without_wait(values), partial(self._asked, name, values), is_drawn
-            )
-        now = self._clock()
-        service = self._registry.service(name)
+            return self.polls.of_service(name, wait, without_wait(values), partial(self._asked, name, values), is_drawn)
+        now = self.clock()
+        service = self.registry.service(name)
         found = service.served(now) if service else []
         if service is None or not found:
             raise self._nobody(name, service, now)
@@ -168,14 +159,14 @@ class Resolving:
                 found.sort(key=lambda entry: id(entry) in behind)
         body = orjson.dumps(self._resolved(service, found, now, near, Status.HEALTHY if is_plain else None))
         tag = self._tag(service, found, now, asked, near)
-        return Answer(200, body, headers(tag), min(service.index, self._registry.index))
+        return Answer(200, body, headers(tag), min(service.index, self.registry.index))
 
     async def _asked(self, name: str, values: Values) -> Answer:
         asked, limit, explains = Filter.of(values), values.get("limit"), values.get("explain", False)
         by = await self._askers(name) if explains and values[_NAMES] else None
         matching = await self._matching(name, asked)
-        now = self._clock()
-        service = self._registry.service(name)
+        now = self.clock()
+        service = self.registry.service(name)
         found = served(matching, now)
         if service is None or not (found or explains):
             raise self._nobody(name, service, now, matching if asked else None, values.get(_NAMES, False))
@@ -185,7 +176,7 @@ class Resolving:
         if near is not None:
             found, behind = near.front + near.behind, near.identities
         ordered = self._strategies.order(strategy, found, (service.folded, asked, zone), limit, now, behind)
-        content, index = self._resolved(service, ordered, now, near), self._registry.index_of(name)
+        content, index = self._resolved(service, ordered, now, near), self.registry.index_of(name)
         # With `explain`, accounts change with every heartbeat.
         tag = None if explains else self._tag(service, ordered, now, without_wait(values), near)
         if explains:
@@ -195,15 +186,15 @@ class Resolving:
         return Answer(200, orjson.dumps(content), headers(tag), index)
 
     def _tag(self, service: Service, ordered: list[Entry], now: float, asked: Asked, near: Near | None) -> str | None:
-        if self._registry.is_ahead:
+        if self.registry.is_ahead:
             return None
         of = asked if near is None else (*asked, len(near.front))
-        return tag_of(service, ordered, now, self._registry.view(), of)
+        return tag_of(service, ordered, now, self.registry.view(), of)
 
     async def _askers(self, name: str) -> Askers:
         """In a turn of its own: to look through the whole log takes 8 ms."""
-        service = self._registry.service(name)
-        found = {} if service is None else askers(service, self._registry.log)
+        service = self.registry.service(name)
+        found = {} if service is None else askers(service, self.registry.log)
         await turns().over()
         return found
 
@@ -219,10 +210,10 @@ class Resolving:
         """Of every instance of the service, in the order of registration. `by`: as of `askers`; None: may not be told."""
         behind = frozenset[int]() if near is None else near.identities
         meant, given = {id(entry) for entry in matching}, {id(entry) for entry in ordered}
-        better, wall_of = any_better(entry.status_at(now) for entry in matching), self._registry.walls()
+        better, wall_of = any_better(entry.status_at(now) for entry in matching), self.registry.walls()
         found = []
         for entry in service.entries.values():
-            each = account(self._registry, service, entry, now, wall_of, better, by)
+            each = account(self.registry, service, entry, now, wall_of, better, by)
             if id(entry) not in meant:
                 each = each._replace(served=False, why="the query does not mean it", since=None, until=None, next="")
             elif each.served and id(entry) not in given:
@@ -236,7 +227,7 @@ class Resolving:
         """In several turns. A registration that comes or changes meanwhile is asked about too, before all are joined in one turn."""
         known: dict[int, tuple[Registration, bool]] = {}  # by identity, which it has as long as it is kept here
         while True:
-            service = self._registry.service(name)
+            service = self.registry.service(name)
             entries = [] if service is None else list(service.entries.values())
             if not asked:
                 return entries
@@ -260,10 +251,10 @@ class Resolving:
         now: float,
     ) -> Near | None:
         """Counted, where there is a preference."""
-        assert self._preference is not None
-        near = self._preference.near(service, zone, matching, found, asked.matches, now)
+        assert self.preference is not None
+        near = self.preference.near(service, zone, matching, found, asked.matches, now)
         if near is not None:
-            self._preference.answers[zone, "http", near.crosses] += 1
+            self.preference.answers[zone, "http", near.crosses] += 1
         return near
 
     def _resolved(
@@ -283,7 +274,7 @@ class Resolving:
                 "first": min(len(near.front), len(ordered)),
                 "why": near.text,
             }
-        return self._times.stamp(content)
+        return self.times.stamp(content)
 
     def _nobody(
         self,
@@ -295,7 +286,7 @@ class Resolving:
     ) -> HttpError:
         """`matching`: those that the filter meant; None: there was no filter."""
         if service is None:
-            known = absent(self._registry, name, now, sees_names)
+            known = absent(self.registry, name, now, sees_names)
             message = (
                 f"No service {name} is registered{f'; {known}' if known else ''}; GET /services lists those that are, "
                 f"GET /history?service={name} what became of it"
@@ -308,8 +299,8 @@ class Resolving:
             why = f"none of {of_all} matches"
         else:
             which = of_all if matching is None else f"the {len(meant)} of {of_all} that match"
-            why = f"none of {which} is healthy{why_none(self._registry, service, meant, now)}"
+            why = f"none of {which} is healthy{why_none(self.registry, service, meant, now)}"
         message = f"Service {name} is known, but {why}; see GET /services/{name}"
         error = HttpError(404, "NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
-        error.index = self._registry.index_of(name)
+        error.index = self.registry.index_of(name)
         return error

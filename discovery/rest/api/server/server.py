@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ConfigDict, Field
@@ -37,7 +38,7 @@ _OF_READS = ("registry",)
 class BrakeHold(Described):
     """The brake on mass expiry holds the silent instances of a service until then, and lets go of them after that."""
 
-    service_name: str = Field(alias="serviceName")
+    service_name: str
     suspects: int
     since: Time
     until: Time
@@ -47,7 +48,7 @@ class GoneTogether(Described):
     """Instances that went within the last hour and are not back. `services`: at most eight, by name; `serviceCount`: all."""
 
     instances: int
-    service_count: int = Field(alias="serviceCount")
+    service_count: int
     services: list[str] = Field(examples=[[]])
     since: Time | None
     until: Time | None
@@ -65,21 +66,19 @@ class StatsReply(Reply):
 
     model_config = ConfigDict(extra="allow")
 
-    total_registrations: int = Field(alias="totalRegistrations")
-    total_heartbeats: int = Field(alias="totalHeartbeats")
-    total_cleanups: int = Field(alias="totalCleanups")
-    active_services: int = Field(alias="activeServices")
-    active_instances: int = Field(alias="activeInstances")
+    total_registrations: int
+    total_heartbeats: int
+    total_cleanups: int
+    active_services: int
+    active_instances: int
     services: list[str]
     uptime: int
-    heartbeat_timeout: str = Field(alias="heartbeatTimeout", examples=["10s"])
-    cleanup_interval: str = Field(alias="cleanupInterval", examples=["5s"])
-    instances_by_status: dict[Status, int] = Field(alias="instancesByStatus")
-    gone_last_hour: GoneLastHour = Field(alias="goneLastHour")
-    services_held_by_the_brake: list[str] = Field(alias="servicesHeldByTheBrake", examples=[[]])
-    brake_holds: list[BrakeHold] = Field(
-        alias="brakeHolds", description="of the hundred services with most suspects", examples=[[]]
-    )
+    heartbeat_timeout: str = Field(examples=["10s"])
+    cleanup_interval: str = Field(examples=["5s"])
+    instances_by_status: dict[Status, int]
+    gone_last_hour: GoneLastHour
+    services_held_by_the_brake: list[str] = Field(examples=[[]])
+    brake_holds: list[BrakeHold] = Field(description="of the hundred services with most suspects", examples=[[]])
 
 
 class HealthReply(Reply):
@@ -91,33 +90,26 @@ class HealthReply(Reply):
 
 class ReadyReply(Reply):
     ready: bool
-    not_ready: dict[str, str] = Field(alias="notReady", examples=[{}])
+    not_ready: dict[str, str] = Field(examples=[{}])
     warnings: list[ReadyWarning] = Field(examples=[[]], description="the critical ones first, then the oldest")
 
 
+@dataclass(eq=False)
 class ServerItself:
     """`clock`: monotonic seconds, the registry's. `checks`: what /ready asks; `warnings`: what it warns of, though all can be asked.
     `sees_names`: who is told more of these than what kinds there are. `more_stats`: what others add to /stats.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        clock: Callable[[], float],
-        times: Times,
-        checks: Mapping[str, Check],
-        warnings: WarningList,
-        sees_names: Callable[[Caller], bool],
-        more_stats: Callable[[], Mapping[str, Any]] = dict,
-    ) -> None:
-        self._registry = registry
-        self._clock = clock
-        self._times = times
-        self._checks = checks
-        self._warnings = warnings
-        self._sees_names = sees_names
-        self._more_stats = more_stats
-        self._started_at = clock()
+    registry: Registry
+    clock: Callable[[], float]
+    times: Times
+    checks: Mapping[str, Check]
+    warnings: WarningList
+    sees_names: Callable[[Caller], bool]
+    more_stats: Callable[[], Mapping[str, Any]] = dict
+
+    def __post_init__(self) -> None:
+        self._started_at = self.clock()
 
     def routes(self) -> list[Route]:
         question, anybody = Kind.QUESTION, Right.NONE
@@ -131,8 +123,8 @@ class ServerItself:
         ]  # fmt: skip
 
     async def stats(self, request: Request) -> Answer:
-        registry = self._registry
-        counts = await count_by_status(registry, self._clock)
+        registry = self.registry
+        counts = await count_by_status(registry, self.clock)
         content = {
             "totalRegistrations": registry.accepted[Register.action] + registry.accepted[Upsert.action],
             "totalHeartbeats": registry.renewals,
@@ -145,11 +137,11 @@ class ServerItself:
             "cleanupInterval": f"{registry.cleanup_interval:g}s",
             "instancesByStatus": {status.value: count for status, count in counts.items()},
             "goneLastHour": {
-                name: views.gone_together(gone) for name, gone in registry.losses.gone(self._times.wall()).items()
+                name: views.gone_together(gone) for name, gone in registry.losses.gone(self.times.wall()).items()
             },
             "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
-            "brakeHolds": views.brake_holds(registry.services.values(), self._times),
-            **self._more_stats(),
+            "brakeHolds": views.brake_holds(registry.services.values(), self.times),
+            **self.more_stats(),
         }
         return self._reply(content)
 
@@ -163,7 +155,7 @@ class ServerItself:
         return self._reply(content)
 
     def ready(self, request: Request) -> Answer:
-        checks = self._checks
+        checks = self.checks
         if values_of(request).get("for") == "reads":
             checks = {name: check for name, check in checks.items() if name in _OF_READS}
         warnings = self._warned(request.caller)
@@ -174,8 +166,8 @@ class ServerItself:
         return self._reply({"ready": True, "notReady": {}, "warnings": warnings})
 
     def _warned(self, caller: Caller) -> list[views.Json]:
-        held = self._warnings.at(self._clock())
-        if not self._sees_names(caller):
+        held = self.warnings.at(self.clock())
+        if not self.sees_names(caller):
             kinds = {each.code: {"code": each.code, "severity": each.severity, "count": each.total} for each in held}
             return list(kinds.values())
         return [
@@ -184,7 +176,7 @@ class ServerItself:
                 "severity": each.severity,
                 "count": each.total,
                 "text": each.text,
-                "since": self._times.of(each.since),
+                "since": self.times.of(each.since),
                 "see": each.see,
             }
             for each in held
@@ -192,7 +184,7 @@ class ServerItself:
 
     def _uptime(self) -> int:
         """Whole seconds."""
-        return int(self._clock() - self._started_at)
+        return int(self.clock() - self._started_at)
 
     def _reply(self, content: views.Json) -> Answer:
-        return Answer(200, stamped(content, self._times))
+        return Answer(200, stamped(content, self.times))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
@@ -74,20 +75,18 @@ class InstanceReply(Accounted, Listed):
 class ServiceView(Described):
     """`instanceCount`: without those of `instances` that are known after their lease."""
 
-    instance_count: int = Field(alias="instanceCount")
-    healthy_count: int = Field(alias="healthyCount")
-    changed_at: Time | None = Field(
-        alias="changedAt", description="when it changed last; null: before the start, as far as is known"
-    )
+    instance_count: int
+    healthy_count: int
+    changed_at: Time | None = Field(description="when it changed last; null: before the start, as far as is known")
     instances: list[Listed]
 
 
 class ServicesReply(Reply):
     """`next`: of a page; null at the end."""
 
-    total_services: int = Field(alias="totalServices")
-    total_instances: int = Field(alias="totalInstances")
-    total_healthy_instances: int = Field(alias="totalHealthyInstances")
+    total_services: int
+    total_instances: int
+    total_healthy_instances: int
     services: dict[str, ServiceView]
     next: str | None = None
 
@@ -115,24 +114,17 @@ class Wanted(NamedTuple):
         return self.filter.matches(entry.instance)
 
 
+@dataclass(eq=False)
 class Listing:
     """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_names`: who may know the names
     in the accounts of a service's instances.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        clock: Callable[[], float],
-        times: Times,
-        polls: LongPolls,
-        sees_names: Callable[[Caller, str], bool] = lambda caller, name: False,
-    ) -> None:
-        self._registry = registry
-        self._polls = polls
-        self._clock = clock
-        self._times = times
-        self._sees_names = sees_names
+    registry: Registry
+    clock: Callable[[], float]
+    times: Times
+    polls: LongPolls
+    sees_names: Callable[[Caller, str], bool] = lambda caller, name: False
 
     def routes(self) -> list[Route]:
         return [
@@ -151,24 +143,24 @@ class Listing:
 
     async def instance(self, request: Request) -> Answer:
         """With its account."""
-        registry, id = self._registry, request.names["id"]
+        registry, id = self.registry, request.names["id"]
         key = registry.at(id).instance.spec.key
-        service, sees_names = registry.services[key.service], self._sees_names(request.caller, key.service)
+        service, sees_names = registry.services[key.service], self.sees_names(request.caller, key.service)
         by = askers(service, registry.log) if sees_names else None
         await turns().over()  # to look through the whole log takes 8 ms
-        entry, now = registry.at(id), self._clock()
+        entry, now = registry.at(id), self.clock()
         better = any_better(each.status_at(now) for each in service.entries.values())
         found = views.accounted(account(registry, service, entry, now, registry.walls(), better, by), sees_names)
         attachments = {plugin: orjson.Fragment(text) for plugin, text in entry.instance.attachments}
         more: views.Json = {"attachments": attachments} if attachments else {}
-        return Answer(200, stamped(self._listed(entry, now) | found | more, self._times))
+        return Answer(200, stamped(self._listed(entry, now) | found | more, self.times))
 
     def services(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""
         asked = values_of(request)
         wait = Wait.of(asked)
         if wait is not None and not request.waited:
-            return self._polls.of_services(wait)
+            return self.polls.of_services(wait)
         tag = self._tag(asked)
         if tag is not None and is_known(request, tag):
             return Answer(304, b"", headers(tag))
@@ -177,7 +169,7 @@ class Listing:
     async def _listed_by(self, asked: Values, tag: str | None) -> Answer:
         wanted = Wanted(Filter.of(asked), asked.get("status"))
         if "limit" in asked or "after" in asked:
-            healthy = (await count_by_status(self._registry, self._clock))[Status.HEALTHY]
+            healthy = (await count_by_status(self.registry, self.clock))[Status.HEALTHY]
             pieces = self._page(asked.get("after", ""), asked.get("limit", _PAGE), wanted, healthy)
         else:
             pieces = self._all(wanted)
@@ -185,21 +177,21 @@ class Listing:
 
     def _tag(self, asked: Values) -> str | None:
         """None while the index does not say all: the table is ahead of it, or leases have run out of which nobody was told."""
-        registry = self._registry
+        registry = self.registry
         due = registry.liveness.next
         if (
             registry.is_ahead
             or registry.has_own_statuses
             or registry.stale_seconds()
-            or (due is not None and due <= self._clock())
+            or (due is not None and due <= self.clock())
         ):
             return None
-        return etag(self._registry.index, without_wait(asked))
+        return etag(self.registry.index, without_wait(asked))
 
     def _all(self, wanted: Wanted) -> Pieces:
         """Totals and counts come after what they count. Services that go or come meanwhile may be in it or not."""
         text = Text()
-        yield from self._services(list(self._registry.services), wanted, None, text)
+        yield from self._services(list(self.registry.services), wanted, None, text)
         totals = {
             "totalServices": text.services,
             "totalInstances": text.instances,
@@ -212,8 +204,8 @@ class Listing:
         text = Text()
         yield from self._services(self._behind(after), wanted, size, text)
         totals = {
-            "totalServices": len(self._registry.services),
-            "totalInstances": self._registry.living,
+            "totalServices": len(self.registry.services),
+            "totalInstances": self.registry.living,
             "totalHealthyInstances": healthy,
             "next": text.last if text.is_cut else None,
         }
@@ -221,18 +213,18 @@ class Listing:
 
     def _behind(self, after: str) -> Iterator[str]:
         """Folded names in their order, whatever comes or goes meanwhile."""
-        while services := self._registry.page(after, _PAGE):
+        while services := self.registry.page(after, _PAGE):
             for service in services:
                 yield (after := fold(service.name))
 
     def _end(self, totals: views.Json) -> bytes:
-        return b"}," + orjson.dumps(self._times.stamp(totals))[1:]
+        return b"}," + orjson.dumps(self.times.stamp(totals))[1:]
 
     def _services(self, names: Iterable[str], wanted: Wanted, most: int | None, text: Text) -> Pieces:
         """`names`: folded. `most`: so many services and no more, None: all."""
         yield b'{"services":{'
         for name in names:
-            service = self._registry.services.get(name)
+            service = self.registry.services.get(name)
             if service is None:
                 continue
             for some in self._instances(service, wanted):
@@ -246,13 +238,13 @@ class Listing:
         """Some at a time."""
         entries, at_once = list(service.entries.values()), 1 if wanted.filter.meta else _AT_ONCE
         for start in range(0, len(entries), at_once):
-            now, some = self._clock(), entries[start : start + at_once]
+            now, some = self.clock(), entries[start : start + at_once]
             if wanted != _EVERYTHING:
                 some = [entry for entry in some if wanted.has(entry, now)]
             yield [self._listed(entry, now) for entry in some]
 
     def _listed(self, entry: Entry, now: float) -> views.Json:
-        return views.listed(entry, now, self._times, self._registry.window(entry.instance))
+        return views.listed(entry, now, self.times, self.registry.window(entry.instance))
 
 
 _EVERYTHING = Wanted(Filter(), None)

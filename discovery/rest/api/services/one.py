@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
-
-from pydantic import Field
 
 from discovery.core.caller import Caller
 from discovery.core.name import fold, service_name
@@ -34,31 +33,26 @@ class ListedWithAccount(Accounted, Listed):
 
 
 class ServiceReply(Reply):
-    service_name: str = Field(alias="serviceName")
-    instance_count: int = Field(alias="instanceCount")
-    healthy_count: int = Field(alias="healthyCount")
+    service_name: str
+    instance_count: int
+    healthy_count: int
     instances: list[ListedWithAccount]
 
 
+@dataclass(eq=False)
 class OneService:
     """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_names`: who may know the names in the accounts of a
     service's instances.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        clock: Callable[[], float],
-        times: Times,
-        polls: LongPolls,
-        sees_names: Callable[[Caller, str], bool],
-    ) -> None:
-        self._registry = registry
-        self._clock = clock
-        self._times = times
-        self._polls = polls
-        self._sees_names = sees_names
-        self._suggester = Suggester(lambda: registry.services)
+    registry: Registry
+    clock: Callable[[], float]
+    times: Times
+    polls: LongPolls
+    sees_names: Callable[[Caller, str], bool]
+
+    def __post_init__(self) -> None:
+        self._suggester = Suggester(lambda: self.registry.services)
 
     def routes(self) -> list[Route]:
         return [
@@ -71,18 +65,18 @@ class OneService:
     def get(self, request: Request) -> Awaitable[Answer] | DeferredAnswer:
         """At once, or when something about it has changed."""
         name = service_name(request.names["name"])
-        sees_names = self._sees_names(request.caller, name)
+        sees_names = self.sees_names(request.caller, name)
         make = partial(self._answer, name, sees_names)
         wait = Wait.of(values_of(request))
         if wait is None:
             return make()
         # Whoever waits shares an answer with his like alone, and with nobody who waits for the instances to use.
-        return self._polls.of_service(name, wait, (("all", str(sees_names)),), make)
+        return self.polls.of_service(name, wait, (("all", str(sees_names)),), make)
 
     async def _answer(self, name: str, sees_names: bool) -> Answer:
-        by = askers(self._found(name, sees_names), self._registry.log) if sees_names else None
+        by = askers(self._found(name, sees_names), self.registry.log) if sees_names else None
         await turns().over()  # to look through the whole log takes 8 ms
-        registry, service, now = self._registry, self._found(name, sees_names), self._clock()
+        registry, service, now = self.registry, self._found(name, sees_names), self.clock()
         entries = list(service.entries.values())
         found = accounts(registry, service, entries, now, by)
         shown = [self._shown(entry, each, now, sees_names) for entry, each in zip(entries, found, strict=True)]
@@ -94,27 +88,27 @@ class OneService:
             "instances": shown,
         }
         await turns().over()  # for 1,000 instances it was 9 ms to here
-        return Answer(200, stamped(content, self._times), headers(tag), registry.index_of(name))
+        return Answer(200, stamped(content, self.times), headers(tag), registry.index_of(name))
 
     def _found(self, name: str, sees_names: bool) -> Service:
         """HttpError 404 with the nearest name."""
-        service = self._registry.service(name)
+        service = self.registry.service(name)
         if service is not None:
             return service
-        near = self._suggester.suggest(fold(name), self._clock())
+        near = self._suggester.suggest(fold(name), self.clock())
         guess, more = ("", {}) if near is None else (f"Did you mean {near}? ", {"suggestion": near})
-        if known := absent(self._registry, name, self._clock(), sees_names):
+        if known := absent(self.registry, name, self.clock(), sees_names):
             more = {**more, "known": known}
         text = (
             f"No service {name} is registered{f'; {known}' if known else ''}. {guess}GET /services lists those that are, "
             f"GET /history?service={name} what became of it"
         )
         error = HttpError(404, "SERVICE_UNKNOWN", text, serviceName=name, **more)
-        error.index = self._registry.index_of(name)
+        error.index = self.registry.index_of(name)
         raise error
 
     def _shown(self, entry: Entry, account: Account, now: float, sees_names: bool) -> views.Json:
-        listed = views.listed(entry, now, self._times, self._registry.window(entry.instance))
+        listed = views.listed(entry, now, self.times, self.registry.window(entry.instance))
         return listed | views.accounted(account, sees_names)
 
 

@@ -21,7 +21,8 @@ from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.shapes import Identity, Reply
 from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
-from discovery.store.registration import MAX_DEREGISTERED, Deregister, DeregisterMany
+from discovery.store.operations import MAX_DEREGISTERED, DeregisterMany
+from discovery.store.registration import Deregister
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.system.turns import TURN, turns
@@ -37,19 +38,19 @@ _IMPORTED: Table = {
 
 class DeregisterReply(Reply):
     message: str = Field(examples=["Instance deregistered successfully"])
-    removed_instance: Identity = Field(alias="removedInstance")
+    removed_instance: Identity
 
 
 class DeregisterServiceReply(Reply):
     message: str = Field(examples=["Service deregistered successfully"])
-    service_name: str = Field(alias="serviceName")
-    instances_removed: int = Field(alias="instancesRemoved")
+    service_name: str
+    instances_removed: int
 
 
 class ClearReply(Reply):
     message: str = Field(examples=["Registry cleared"])
-    services_removed: int = Field(alias="servicesRemoved")
-    instances_removed: int = Field(alias="instancesRemoved")
+    services_removed: int
+    instances_removed: int
 
 
 class Removing:

@@ -48,7 +48,7 @@ class ZoneView(Described):
 
     zone: str = Field(examples=["eu-a"])
     networks: list[str] = Field(examples=[["10.1.0.0/16"]], description="of CLIENT_ZONES, the first of them")
-    network_count: int = Field(alias="networkCount")
+    network_count: int
     services: int
     instances: int
     healthy: int
@@ -62,7 +62,7 @@ class ZoneView(Described):
 class ZonesReply(Reply):
     """`others`: instances in no zone, or in one of more than are listed."""
 
-    min_healthy: int | None = Field(alias="minHealthy", description="ZONE_MIN_HEALTHY; null without CLIENT_ZONES")
+    min_healthy: int | None = Field(description="ZONE_MIN_HEALTHY; null without CLIENT_ZONES")
     zones: list[ZoneView]
     others: int
 
@@ -85,16 +85,14 @@ class _Total:
         return [each for _, each in self.limping]
 
 
+@dataclass(eq=False)
 class Zones:
     """`preference`: of clients; None without CLIENT_ZONES."""
 
-    def __init__(
-        self, registry: Registry, clock: Callable[[], float], times: Times, preference: Preference | None
-    ) -> None:
-        self._registry = registry
-        self._clock = clock
-        self._times = times
-        self._preference = preference
+    registry: Registry
+    clock: Callable[[], float]
+    times: Times
+    preference: Preference | None
 
     def routes(self) -> list[Route]:
         return [
@@ -105,7 +103,7 @@ class Zones:
         ]  # fmt: skip
 
     def metrics(self) -> list[Metric]:
-        preference = self._preference
+        preference = self.preference
         if preference is None:
             return []
 
@@ -144,7 +142,7 @@ class Zones:
 
     async def _zones(self) -> Answer:
         totals, others = await self._totals()
-        preference = self._preference
+        preference = self.preference
         networks: defaultdict[str, list[str]] = defaultdict(list)
         answers = Counter[tuple[str, bool]]()
         if preference is not None:
@@ -169,13 +167,13 @@ class Zones:
             for zone, total in sorted(totals.items())
         ]
         least = None if preference is None else round(100 * preference.least)
-        return Answer(200, stamped({"minHealthy": least, "zones": found, "others": others}, self._times))
+        return Answer(200, stamped({"minHealthy": least, "zones": found, "others": others}, self.times))
 
     async def _totals(self) -> tuple[dict[str, _Total], int]:
         """Those of CLIENT_ZONES and others; and how many instances are in none of them. In several turns."""
-        ours = () if self._preference is None else self._preference.zones.zones
+        ours = () if self.preference is None else self.preference.zones.zones
         totals, others, after = {zone: _Total() for zone in ours}, 0, ""
-        while services := self._registry.page(after, _PAGE):
+        while services := self.registry.page(after, _PAGE):
             for service in services:
                 others += self._add(service, totals, len(ours) + MAX_OTHERS)
                 if turns().is_over():
@@ -185,7 +183,7 @@ class Zones:
 
     def _add(self, service: Service, totals: dict[str, _Total], most: int) -> int:
         """How many of it are in none."""
-        now, others = self._clock(), 0
+        now, others = self.clock(), 0
         known, healthy = Counter[str](), Counter[str]()
         for entry in service.entries.values():
             if entry.instance.lapsed_at is None:
@@ -197,11 +195,11 @@ class Zones:
                 others += count
                 continue
             total = totals.setdefault(zone, _Total())
-            missing = len(self._registry.missing.of(service.folded, zone, now))
+            missing = len(self.registry.missing.of(service.folded, zone, now))
             total.services += 1
             total.instances += count
             total.healthy += healthy[zone]
             total.missing += missing
-            if self._preference is not None and healthy[zone] < (count + missing) * self._preference.least:
+            if self.preference is not None and healthy[zone] < (count + missing) * self.preference.least:
                 total.limps(service.name, healthy[zone], count + missing)
         return others

@@ -1,12 +1,80 @@
-"""The maintenance windows, by what they are for. The mapping is replaced whole at each change, so a reader may keep it."""
+"""What is kept besides the instances, by its kind: a holder of each (`State.values`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any, Generic, Protocol, TypeVar
 
 from discovery.core.instance import Instance
+from discovery.core.kinds import Document, DocumentKey
 from discovery.core.maintenance import Scope, Window
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Holder(Protocol):
+    """Of the values of one kind."""
+
+    @property
+    def all(self) -> Mapping[Any, Any]: ...
+
+    def set(self, key: Any, value: Any, offset: float) -> None:
+        """`value` None: it is no longer. `offset`: what makes monotonic seconds of epoch seconds."""
+
+
+class Values(dict[K, V]):
+    """In the order in which they were put; beyond `most` the oldest are given up."""
+
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self._most = most
+
+    @property
+    def all(self) -> Mapping[K, V]:
+        return self
+
+    def set(self, key: K, value: V | None, offset: float) -> None:
+        self.pop(key, None)
+        if value is not None:
+            self[key] = value
+            if self._most is not None and len(self) > self._most:
+                del self[next(iter(self))]
+
+
+class Setting(Generic[V]):
+    """Of a kind of which there is one, that others keep: `get` and `put`."""
+
+    def __init__(self, get: Callable[[], V], put: Callable[[V], None]) -> None:
+        self._get = get
+        self._put = put
+
+    @property
+    def all(self) -> Mapping[None, V]:
+        return {None: self._get()}
+
+    def set(self, key: None, value: V | None, offset: float) -> None:
+        if value is not None:
+            self._put(value)
+
+
+class Documents(Values[DocumentKey, Document]):
+    """With those of each plugin by key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of: dict[str, dict[str, Document]] = {}
+
+    def set(self, key: DocumentKey, value: Document | None, offset: float) -> None:
+        super().set(key, value, offset)
+        if value is not None:
+            self.of.setdefault(key.plugin, {})[key.key] = value
+        elif (those := self.of.get(key.plugin)) is not None:
+            those.pop(key.key, None)
+
+
+# -- maintenance windows
 
 # Each change copies them all, 10 µs a thousand; more than that are no maintenance.
 MAX_WINDOWS = 1000
@@ -32,7 +100,7 @@ def with_window(windows: WindowMap, scope: Scope, window: Window | None) -> Wind
 
 
 class Windows:
-    """`all` that are in force. Their ends are monotonic seconds here."""
+    """`all` that are in force: replaced whole at each change, so a reader may keep it. Their ends are monotonic seconds here."""
 
     def __init__(self) -> None:
         self.all: WindowMap = MappingProxyType({})

@@ -1,0 +1,302 @@
+"""Many at once: POST /registrations and POST /heartbeats. An item that is refused or malformed is told of, and fails nobody else."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Annotated, Any, ClassVar
+
+import orjson
+from pydantic import ConfigDict, Field, StrictStr, ValidationError, WithJsonSchema
+
+from discovery.core.caller import Caller
+from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.core.instance import Key, Registration
+from discovery.core.lease import MAX_TTL
+from discovery.core.remembered import Change
+from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.beating import usual_key, which_of
+from discovery.rest.api.errors import described
+from discovery.rest.api.example import FIRST, LEAST, Example
+from discovery.rest.api.json_body import MAX_BODY, json_object
+from discovery.rest.api.registering import HEADING, Advice, ImportedAs, InstanceBody, Registrar, own_health
+from discovery.rest.api.reporting import findings_of
+from discovery.rest.api.requests import Request
+from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.shapes import Body, Described, Perhaps, Warnings
+from discovery.rest.api.unknown_fields import Fields
+from discovery.rest.api.views import Json
+from discovery.store.engine import Engine
+from discovery.store.errors import EngineAway, Moved, UnknownForNow, UnknownInstance
+from discovery.store.registrants import native_ttl
+from discovery.store.registration import Register, Report, ReportCheck
+from discovery.store.registry import Registry
+from discovery.store.service import Entry
+from discovery.system.turns import turns
+
+# As many as fit 2 MiB with 2 KiB of metadata each, and 40 ms of work in pieces.
+MAX_REGISTRATIONS = 1000
+# About 1 MB of JSON, and 20 ms of work in pieces.
+MAX_BATCH = 10_000
+# Heartbeats of one piece: 2 µs each, 15 when they are unknown, 40 when they revive one that was silent.
+_PIECE = 20
+# Of a batch, so many are noted each as an instance whose heartbeats are refused: 4 µs each.
+_MAX_NOTED = 100
+# What is echoed of an item, and octets of JSON of each.
+_NAMING = ("name", "ip", "port", "id")
+_MAX_SHOWN = 128
+
+
+class ItemBody(InstanceBody):
+    """An item of POST /registrations."""
+
+    imported_as: dict[StrictStr, Any] = Field(
+        {},
+        description="of a copy, by the name of a plugin (consul, eureka): what the other registry says of it, for that registry's clients",
+    )
+
+    _besides: ClassVar[tuple[str, ...]] = (*InstanceBody._besides, "imported_as")
+
+    def attachments(self, spec: Registration, imported_as: Mapping[str, ImportedAs]) -> dict[str, Change]:
+        """Of plugins that are off nothing is kept. InvalidField, HttpError."""
+        if self.imported_as and spec.imported_from is None:  # which takes an admin
+            raise InvalidField(
+                "importedAs", "stands beside importedFrom: only what an import brings has words of others"
+            )
+        return {name: imported_as[name](said, spec) for name, said in self.imported_as.items() if name in imported_as}
+
+
+class RegistrationsBody(Body):
+    """POST /registrations. The items are bodies of PUT /instances, checked one by one, so that one of them fails nobody else."""
+
+    instances: Annotated[list[Any], WithJsonSchema({"type": "array", "maxItems": MAX_REGISTRATIONS})]
+
+
+class RegistrationResult(Described):
+    """One of many: `id` when it was registered (201), else what the error of POST /register says: `code`, `message` and its facts."""
+
+    model_config = ConfigDict(defer_build=True, extra="allow")
+
+    status: int
+    id: str | None = None
+    code: str | None = None
+    message: str | None = None
+    warnings: Perhaps[Warnings] = None
+
+
+class RegistrationsReply(Advice):
+    registered: int
+    results: list[RegistrationResult]
+
+
+class HeartbeatsBody(Body):
+    """POST /heartbeats. The items are checked one by one, so that one of them fails nobody else."""
+
+    instances: Annotated[list[Any], WithJsonSchema({"type": "array", "maxItems": MAX_BATCH})]
+
+
+class Missed(Described):
+    """An item of a batch that renewed nothing: what was sent of its name, as it was sent, and why."""
+
+    message: str
+    name: Perhaps[Any] = None
+    ip: Perhaps[Any] = None
+    port: Perhaps[Any] = None
+    id: Perhaps[Any] = None
+
+
+class HeartbeatsReply(Advice):
+    updated: int
+    unknown: list[Missed]
+
+
+_ITEM, _MANY = Fields(ItemBody), Fields(HeartbeatsBody)
+
+
+def _items(sent: Json, body: type[RegistrationsBody | HeartbeatsBody], most: int) -> list[Any]:
+    items = body.model_validate(sent).instances
+    if len(items) > most:
+        raise InvalidField("instances", f"has {len(items)} entries, at most {most} fit one request")
+    return items
+
+
+class Batches(Registrar):
+    def routes(self) -> list[Route]:
+        new = {"instances": [FIRST, LEAST | {"ip": "10.0.0.9"}, LEAST | {"port": 0}]}
+        known = {"instances": [LEAST, {"id": "user-2"}, LEAST | {"ip": "10.0.0.99"}]}
+        return [
+            Route(
+                "POST", "/registrations", self.registrations, Right.WRITE, Kind.REGISTRATION, "Register many instances", HEADING,
+                RegistrationsReply, RegistrationsBody, codes=("STORAGE_UNAVAILABLE",),  # of all; others are told of each
+                examples=(Example(new),), max_body=MAX_BODY,
+            ),
+            Route(
+                "POST", "/heartbeats", self.heartbeats, Right.WRITE, Kind.HEARTBEAT, "Renew many leases", HEADING, HeartbeatsReply,
+                HeartbeatsBody, codes=("ENGINE_UNAVAILABLE", "MOVED"), examples=(Example(known),), max_body=MAX_BODY,
+            )
+        ]  # fmt: skip
+
+    async def registrations(self, request: Request) -> Answer:
+        sent = json_object(request)
+        items = _items(sent, RegistrationsBody, MAX_REGISTRATIONS)
+        results: list[Json] = [{}] * len(items)
+        places, writes, specs = [], [], []
+        for place, item in enumerate(items):
+            await turns().over()
+            try:
+                self.count_registration(request.caller.address, self.clock())
+                body = ItemBody.model_validate(item)
+                spec = body.registration()
+                writes.append(Register(spec, body.replace, body.own(), body.attachments(spec, self.imported_as)))
+                places.append(place)
+            except (DiscoveryError, ValidationError) as error:
+                results[place] = _refused(error)
+        for place, result in zip(places, await self.engine.submit_all(writes, request.caller), strict=True):
+            if isinstance(result, DiscoveryError):
+                results[place] = _refused(result)
+            else:
+                results[place] = {"status": HTTPStatus.CREATED, "id": result.id, **_ITEM.said_of(items[place])}
+                specs.append(result.spec)
+        refused = [result for result in results if result["status"] != HTTPStatus.CREATED]
+        if refused:
+            self.note_refused(request, len(refused), [({}, DiscoveryError(refused[0]["message"]))])
+        content = {
+            "registered": len(specs),
+            "results": results,
+            **self._advice(min(map(self.registry.ttl_of, specs), default=self.registry.lease_ttl)),
+            **_MANY.said_of(sent),
+        }
+        return Answer(200, stamped(content, self.times))
+
+    async def heartbeats(self, request: Request) -> Answer:
+        sent = json_object(request)
+        renewed = Renewals(self.engine, self.registry, request.caller, self.clock)
+        await renewed.renew_all(_items(sent, HeartbeatsBody, MAX_BATCH))
+        self.registry.unknown_heartbeats += len(renewed.unknown)
+        if renewed.unknown:
+            self.note_refused(request, len(renewed.unknown), renewed.refused)
+        content = {
+            "updated": renewed.updated,
+            "unknown": renewed.unknown,
+            **self._advice(renewed.shortest or self.registry.lease_ttl),
+            **_MANY.said_of(sent),
+        }
+        return Answer(200, stamped(content, self.times))
+
+
+@dataclass(eq=False)
+class Renewals:
+    """`refused`: the first of those that renewed nothing, with their errors. `shortest`: the ttl of the shortest lease that was renewed,
+    seconds; 0.0 when none was. `away`: see `Engine.renew`.
+    """
+
+    engine: Engine
+    registry: Registry
+    by: Caller
+    clock: Callable[[], float]
+    updated: int = 0
+    unknown: list[Json] = field(default_factory=list)
+    refused: list[tuple[Any, DiscoveryError]] = field(default_factory=list)
+    shortest: float = 0.0
+    away: EngineAway | Moved | None = None
+
+    async def renew_all(self, items: Sequence[Any]) -> None:
+        """EngineAway, Moved, when all have been noted."""
+        for start in range(0, len(items), _PIECE):
+            await turns().over()
+            reports = self._renew(items[start : start + _PIECE], start)
+            outcomes = await self.engine.submit_all([write for _, write in reports], self.by) if reports else ()
+            # Of the writes of an item: the first that was refused, or the last.
+            told = dict[int, tuple[Any, Entry | DiscoveryError]]()
+            for (item, _), outcome in zip(reports, outcomes, strict=True):
+                if not isinstance(told.get(id(item), (item, None))[1], DiscoveryError):
+                    told[id(item)] = item, outcome
+            for item, outcome in told.values():
+                if isinstance(outcome, DiscoveryError):
+                    self._refuse(item, outcome)
+                else:
+                    self.registry.renewals += 1
+                    self._add(outcome)
+        if self.away is not None:
+            raise self.away
+
+    def _renew(self, items: Sequence[Any], start: int) -> list[tuple[Any, Report | ReportCheck]]:
+        """Those that say another health than before, of themselves or of a check, are yet to be reported."""
+        reports = list[tuple[Any, Report | ReportCheck]]()
+        for number, item in enumerate(items, start):
+            try:
+                if type(item) is not dict or ("health" not in item and "checks" not in item):  # nearly always
+                    self._add(self._renew_one(item, number))
+                else:
+                    reports += [(item, write) for write in self._renew_with_health(item, number)]
+            except DiscoveryError as error:
+                self._refuse(item, error)
+        return reports
+
+    def _renew_with_health(self, item: Json, number: int) -> list[Report | ReportCheck]:
+        which, place = which_of(item, number), f"instances[{number}]."
+        own = own_health(item.get("health"), item.get("output"), place)
+        known, entry = self.registry.find(which), None
+        is_news = own is not None and known is not None and own.health is not known.instance.own.health
+        writes: list[Report | ReportCheck] = [Report(which, own)] if own is not None and is_news else []
+        if "checks" in item:
+            now = self.clock()
+            for check, found in findings_of(item["checks"], f"{place}checks").items():
+                if known is None or not known.says(check, found.health, now):
+                    writes.append(ReportCheck(which, check, found))
+                else:
+                    entry = self.engine.renew(which, self.by, check)
+                    entry.note_output(check, found.output)
+        if not writes:
+            entry = entry or self._renew_one(item, number)
+            self.registry.outputs.note(entry, own, entry.lease.renewed_at)
+            self._add(entry)
+        return writes
+
+    def _renew_one(self, item: Any, number: int) -> Entry:
+        try:  # the usual spelling, found as it is
+            which = item["id"] if "id" in item else usual_key(item)
+        except (KeyError, TypeError, AttributeError):
+            which = None
+        if isinstance(which, str | Key):
+            with contextlib.suppress(UnknownInstance, UnknownForNow):
+                return self.engine.renew(which, self.by)
+        return self.engine.renew(which_of(item, number), self.by)
+
+    def _add(self, entry: Entry) -> None:
+        self.updated += 1
+        ttl = entry.lease.term.seconds
+        if ttl > MAX_TTL:  # others may keep it who need not beat
+            ttl = native_ttl(entry.instance, self.registry.lease_ttl) or ttl
+        if not self.shortest or ttl < self.shortest:
+            self.shortest = ttl
+
+    def _refuse(self, item: object, error: DiscoveryError) -> None:
+        if isinstance(error, EngineAway | Moved):
+            self.away = error
+        else:
+            self.unknown.append({**_shown(item), "message": str(error)})
+            if len(self.refused) < _MAX_NOTED:
+                self.refused.append((item, error))
+
+
+def _shown(item: object) -> Json:
+    """What names the instance in a client's item, as it was sent; nothing that could be large or deep."""
+    sent = item if isinstance(item, dict) else {}
+    return {name: sent[name] for name in _NAMING if name in sent and _is_small(sent[name])}
+
+
+def _is_small(value: object) -> bool:
+    try:
+        return len(orjson.dumps(value)) <= _MAX_SHOWN
+    except TypeError:  # nested deeper than it goes
+        return False
+
+
+def _refused(error: DiscoveryError | ValidationError) -> Json:
+    failure = described(error)
+    if failure is None:
+        raise error
+    return {**failure.facts, "status": failure.status, "code": failure.code, "message": failure.message}
