@@ -104,7 +104,7 @@ class Web:
         for give in seams.long_polls:
             give(watch.polls)
         sees_actors, note_items, count = self._sees_actors, self._refusals.note_items, seams.count_registration
-        self._zones = Zones(registry, clock, times, preference)
+        self._zones = Zones(registry, clock, preference)
         self.routes = [
             *(
                 route
@@ -115,9 +115,9 @@ class Web:
             *Listing(registry, clock, times, watch.polls, self._sees_names).routes(),
             *OneService(registry, clock, times, watch.polls, self._sees_names).routes(),
             *self._zones.routes(),
-            *Removing(registry, engine, times).routes(),
+            *Removing(registry, engine).routes(),
             *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
-            *Documents(registry, engine, times).routes(),
+            *Documents(registry, engine).routes(),
             *watch.routes(),
             *ServerItself(registry, clock, times, checks, warnings, sees_actors, more_stats).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),
@@ -231,7 +231,7 @@ class Web:
         router = Router(self.routes)
         front = Front(
             times, self._refusals, cors, browsers, admit, router, Networks(settings.trusted_proxies),
-            registry, KeptBodies(registry, clock, self._waiting),
+            registry, KeptBodies(registry, clock, self._waiting, times),
         )  # fmt: skip
         traffic = self._seams.http_traffic
         traffic.methods = router.methods

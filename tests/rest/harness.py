@@ -244,10 +244,10 @@ async def serving(
         *Resolving(registry, clock, times, random, watch.polls, lambda *whom: sees_actors, preference).routes(),
         *Listing(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
         *OneService(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
-        *Zones(registry, clock, times, preference).routes(),
-        *Removing(registry, outer, times).routes(),
+        *Zones(registry, clock, preference).routes(),
+        *Removing(registry, outer).routes(),
         *Operations(registry, outer, clock, times, DNS_TTL).routes(),
-        *Documents(registry, outer, times).routes(),
+        *Documents(registry, outer).routes(),
         *watch.routes(),
         *ServerItself(registry, clock, times, checks or {}, WarningList(concerns), lambda caller: sees_actors).routes(),
         *OpenApi(lambda: every).routes(),
@@ -257,7 +257,7 @@ async def serving(
     cors, browsers = Cors(origins, credentials=False), Browsers(origins, is_host, only_local)
     front = Front(
         times, refusals, cors, browsers, admit, Router(every), Networks(trusted), registry,
-        KeptBodies(registry, clock, waiting),
+        KeptBodies(registry, clock, waiting, times),
     )  # fmt: skip
     limits = Connections(sys.maxsize, sys.maxsize) if connections is None else connections  # an empty one is false
     served = Server(front, limits, waiting)

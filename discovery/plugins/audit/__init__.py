@@ -24,7 +24,6 @@ from discovery.plugins import Plugin, Seams
 from discovery.plugins.audit import line
 from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.routes import AuditRoutes
-from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
@@ -93,7 +92,7 @@ class Audit(Plugin):
         self._registry = registry
         self._wall = wall
         self.trail: Trail | None = None
-        self._routes = AuditRoutes(path, Times(wall, wall))
+        self._routes = AuditRoutes(path, wall)
 
     def install(self, seams: Seams) -> None:
         seams.concerns.append(warning("audit_failing", one(self._trouble)))
@@ -153,7 +152,7 @@ class AuditSettings(EnvSettings):
 def make(registry: Registry, clock: Callable[[], float]) -> Audit | AuditRoutes:
     settings = AuditSettings.read()
     if settings.audit_file is None:
-        return AuditRoutes(None, Times(clock, time.time))
+        return AuditRoutes(None, time.time)
     octets = settings.audit_max_mb * 1024 * 1024
     open_file = partial(AuditFile, settings.audit_file, octets, settings.audit_keep)
     return Audit(settings.audit_file, open_file, registry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,9 +13,9 @@ from pydantic import ConfigDict, Field
 
 from discovery.core.errors import InvalidField
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, NoAuditFile, Page, Search
+from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, NoAuditFile, Search
 from discovery.rest.api import parameters
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.example import Example
 from discovery.rest.api.query import Table, Values, period, values_of
@@ -22,7 +23,6 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
 from discovery.rest.api.shapes import Described, Perhaps, Reply, Time
-from discovery.rest.api.times import Times
 
 _USUAL_LIMIT = 100
 MAX_LIMIT = 1000
@@ -77,9 +77,9 @@ class AuditReply(Reply):
 class AuditRoutes(Plugin):
     """`path`: the file; None: there is no audit, and whoever asks for it is told what to set."""
 
-    def __init__(self, path: Path | None, times: Times) -> None:
+    def __init__(self, path: Path | None, wall: Callable[[], float]) -> None:
         self._path = path
-        self._times = times
+        self._wall = wall
         self._ended = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-asking")
 
@@ -96,8 +96,8 @@ class AuditRoutes(Plugin):
         self._ended = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def get(self, request: Request) -> Answer:
-        asked = _asked(values_of(request), self._times.wall())
+    async def get(self, request: Request) -> Json:
+        asked = _asked(values_of(request), self._wall())
         if self._path is None:
             raise HttpError.usual("AUDIT_OFF")
         search = Search(self._path, asked, ended=lambda: self._ended)
@@ -107,15 +107,11 @@ class AuditRoutes(Plugin):
             raise InvalidField("before", "is of a file that has been deleted since; ask without it") from None
         except NoAuditFile as error:
             raise HttpError(404, "AUDIT_OFF", str(error)) from None
-        return Answer(200, self._body(page))
-
-    def _body(self, page: Page) -> bytes:
-        content = {
+        return {
             "lines": [orjson.Fragment(line) for line in page.lines],
             "next": None if page.next is None else f"{page.next.file}.{page.next.at}",
             "broken": page.broken,
         }
-        return stamped(content, self._times)
 
 
 def _asked(values: Values, wall: float) -> Asked:

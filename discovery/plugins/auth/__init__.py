@@ -26,7 +26,6 @@ from discovery.plugins.auth.settings import EXAMPLES, AuthSettings
 from discovery.plugins.auth.tokens import Token, Tokens, TokensError, digest, own_token, read, read_own
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Right
-from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
 from discovery.store.engine import Engine, Refused
 from discovery.store.registry import Registry
@@ -75,7 +74,7 @@ class Auth(Plugin):
         if self._file is not None:
             self._file.on_change = self._use
         self._routes = TokenRoutes(
-            lambda: self._tokens, revoked, Times(wall, wall), self._used,
+            lambda: self._tokens, revoked, wall, self._used,
             reads_need_token=reads_need_token and bool(own or files), file=file,
             failure=lambda: None if self._file is None else self._file.failure,
         )  # fmt: skip

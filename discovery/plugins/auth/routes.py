@@ -11,25 +11,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from discovery.core.kinds import Revocation
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.example import Example
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
 from discovery.rest.api.shapes import Described, Perhaps, Reply, Time
-from discovery.rest.api.times import Times, iso
+from discovery.rest.api.times import iso
 from discovery.store.engine import Engine
 from discovery.store.errors import NotRevoked
 from discovery.store.revoking import RestoreToken, RevokeToken
-
-Json = dict[str, Any]
 
 # A name has 63 characters at the most, so it is never one of these.
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -92,7 +90,7 @@ class TokenRoutes:
         self,
         tokens: Callable[[], Tokens],
         revoked: Mapping[bytes, Revocation],
-        times: Times,
+        wall: Callable[[], float],
         used: Mapping[str, float],
         *,
         reads_need_token: bool,
@@ -101,7 +99,7 @@ class TokenRoutes:
     ) -> None:
         self._tokens = tokens
         self._revoked = revoked
-        self._times = times
+        self._wall = wall
         self._used = used
         self._reads_need_token = reads_need_token
         self._file = file
@@ -126,9 +124,9 @@ class TokenRoutes:
             ),
         ]  # fmt: skip
 
-    def list(self, request: Request) -> Answer:
+    def list(self, request: Request) -> Json:
         tokens = self._tokens().all
-        now = self._times.wall()
+        now = self._wall()
         content = {
             "tokens": [self._listed(token, now) for token in tokens],
             "revoked": [shown(sha256, each) for sha256, each in self._revoked.items()],  # oldest first
@@ -138,7 +136,7 @@ class TokenRoutes:
         }
         if not tokens and self._file is None:
             content["message"] = _NONE
-        return Answer(200, stamped(content, self._times))
+        return content
 
     def _listed(self, token: Token, now: float) -> Json:
         return {
@@ -153,13 +151,13 @@ class TokenRoutes:
             "lastUsed": None if (used := self._used.get(token.name)) is None else iso(used),
         }
 
-    async def revoke(self, request: Request) -> Answer:
+    async def revoke(self, request: Request) -> Json:
         sha256, name, expires = self._named(request.names["token"])
         write = RevokeToken(sha256, name, expires, f"revoked, {request.reason}")
         revoked = await self.engine.submit(write, request.caller)
         return self._answer("Token revoked on all nodes", sha256, revoked)
 
-    async def restore(self, request: Request) -> Answer:
+    async def restore(self, request: Request) -> Json:
         text = request.names["sha256"]
         if not _SHA256.fullmatch(text):
             raise NotRevoked(text)
@@ -168,8 +166,8 @@ class TokenRoutes:
         revoked = await self.engine.submit(write, request.caller)
         return self._answer(_RESTORED, sha256, revoked)
 
-    def _answer(self, message: str, sha256: bytes, revoked: Revocation) -> Answer:
-        return Answer(200, stamped({"message": message, "token": shown(sha256, revoked)}, self._times))
+    def _answer(self, message: str, sha256: bytes, revoked: Revocation) -> Json:
+        return {"message": message, "token": shown(sha256, revoked)}
 
     def _named(self, text: str) -> tuple[bytes, str, float | None]:
         """Digest, name, expiry. HttpError 404."""

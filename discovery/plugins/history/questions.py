@@ -25,7 +25,7 @@ from discovery.plugins.history.recorder import Recorder
 from discovery.plugins.history.replies import EXPLAIN, HISTORY, HistoryReply, PastReply
 from discovery.plugins.history.rows import StoredEvent
 from discovery.rest.api import views
-from discovery.rest.api.answers import Answer
+from discovery.rest.api.answers import Answer, Json
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.example import Example
 from discovery.rest.api.following import event_view
@@ -196,7 +196,7 @@ def _page(page: Page, wall: float, with_actor: bool) -> bytes:
     return orjson.dumps(content)
 
 
-def _item(item: StoredEvent | ServerEvent, with_actor: bool) -> views.Json:
+def _item(item: StoredEvent | ServerEvent, with_actor: bool) -> Json:
     if isinstance(item, StoredEvent):
         return event_view.shown(item.event, _commit(item), with_actor)
     shown = {

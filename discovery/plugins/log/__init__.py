@@ -16,13 +16,13 @@ from discovery.dns.server.traffic import Exchange
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.log import lines
 from discovery.plugins.log.switch import Filter, Rate
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.json_body import json_object
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
 from discovery.rest.api.shapes import Body, Reply, Time
-from discovery.rest.api.times import Times, iso
+from discovery.rest.api.times import iso
 from discovery.rest.http import access_log
 from discovery.store.registry import Registry
 
@@ -73,9 +73,9 @@ _OFF = LogBody()
 class LogSwitch(Plugin):
     """`clock`: monotonic seconds. `root`: whose level is changed."""
 
-    def __init__(self, clock: Callable[[], float], times: Times, root: logging.Logger) -> None:
+    def __init__(self, clock: Callable[[], float], wall: Callable[[], float], root: logging.Logger) -> None:
         self._clock = clock
-        self._times = times
+        self._wall = wall
         self._root = root
         self._configured_level: int | None = None  # while there is another
         self._seams = Seams()
@@ -99,10 +99,10 @@ class LogSwitch(Plugin):
     async def close(self) -> None:
         self._off()
 
-    def show(self, request: Request) -> Answer:
+    def show(self, request: Request) -> Json:
         return self._answer()
 
-    def change(self, request: Request) -> Answer:
+    def change(self, request: Request) -> Json:
         body = LogBody.model_validate(json_object(request))
         filter = Filter(body.name, body.client)  # before anything has changed
         self._off()
@@ -131,7 +131,7 @@ class LogSwitch(Plugin):
             extra=fields("log.changed", actor=by.name, client=by.address, changes=shown),
         )  # fmt: skip
         if body.queries or body.accesses or body.level is not None:
-            self._until = self._times.wall() + body.seconds
+            self._until = self._wall() + body.seconds
             self._timer = asyncio.get_running_loop().call_later(body.seconds, self._over)
 
     def _over(self) -> None:
@@ -178,7 +178,7 @@ class LogSwitch(Plugin):
             lines.requests_held_back(untold)
         access_log.write(access_log.watched, logging.INFO, request, address, seconds)
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> Json:
         body = self._body
         content: dict[str, Any] = {
             "queries": body.queries,
@@ -192,8 +192,8 @@ class LogSwitch(Plugin):
             "written": self._queries.written + self._accesses.written,
             "heldBack": self._queries.held_back + self._accesses.held_back,
         }
-        return Answer(200, stamped(content, self._times))
+        return content
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> LogSwitch:
-    return LogSwitch(clock, Times(clock, time.time), logging.getLogger())
+    return LogSwitch(clock, time.time, logging.getLogger())

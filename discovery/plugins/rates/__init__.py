@@ -18,12 +18,11 @@ from discovery.core.metric import Histogram
 from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.rates.series import Reading, Samples
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
 from discovery.rest.api.shapes import Described, Reply, Time
-from discovery.rest.api.times import Times
 from discovery.rest.http.traffic import Traffic as HttpTraffic
 from discovery.store.engine import Engine
 from discovery.store.registration import Register, Upsert
@@ -70,9 +69,8 @@ _AFTER = 0.002
 class Rates(Plugin):
     """`wall`: epoch seconds."""
 
-    def __init__(self, registry: Registry, times: Times, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, registry: Registry, wall: Callable[[], float] = time.time) -> None:
         self._registry = registry
-        self._times = times
         self._wall = wall
         self._dns, self._http = DnsTraffic(), HttpTraffic()
         self._series = Samples()
@@ -106,10 +104,9 @@ class Rates(Plugin):
             if isinstance(event, InstanceEvent) and event.lapsed_at is not None:
                 self._expiries += 1
 
-    def show(self, request: Request) -> Answer:
+    def show(self, request: Request) -> Json:
         now = self._wall()
-        content = {"seconds": self._series.seconds(now), "minutes": self._series.minutes(now)}
-        return Answer(200, stamped(content, self._times))
+        return {"seconds": self._series.seconds(now), "minutes": self._series.minutes(now)}
 
     def _wait(self) -> None:
         left = 1 - self._wall() % 1
@@ -143,4 +140,4 @@ def _added(histograms: Iterable[Histogram]) -> list[int]:
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Rates:
-    return Rates(registry, Times(clock, time.time))
+    return Rates(registry)

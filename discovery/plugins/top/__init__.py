@@ -5,7 +5,6 @@ One query and request of 16 is looked at, and counts for 16; changes of services
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,14 +18,13 @@ from discovery.dns.server.traffic import Taken
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.top.sketch import Heavy, Window
 from discovery.rest.api import parameters
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.example import Example
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
 from discovery.rest.api.shapes import Described, Reply
-from discovery.rest.api.times import Times
 from discovery.rest.http.traffic import SAMPLE as HTTP_SAMPLE
 from discovery.store.registry import Registry
 
@@ -87,9 +85,8 @@ _UNREAD = ("none", "FORMERR", "NOTIMP")
 class Top(Plugin):
     """`clock`: monotonic seconds."""
 
-    def __init__(self, clock: Callable[[], float], times: Times) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._times = times
         self._hand_over: Callable[[], None] = lambda: None
         self._clients = Window[str](MOST, MAX_MINUTES, _MINUTE)
         self._http_clients = Window[str](MOST, MAX_MINUTES, _MINUTE)
@@ -134,7 +131,7 @@ class Top(Plugin):
             if isinstance(event, InstanceEvent):
                 self._services.add(event.service, 1, now)
 
-    def show(self, request: Request) -> Answer:
+    def show(self, request: Request) -> Json:
         values = values_of(request)
         limit, minutes = values.get("limit", USUAL_LIMIT), values.get("minutes", MAX_MINUTES)
         self._hand_over()
@@ -143,7 +140,7 @@ class Top(Plugin):
         def top(window: Window[Any], what: str, number: str, shown: Callable[[Any], str]) -> list[dict[str, object]]:
             return [_entry(heavy, what, number, shown) for heavy in window.top(limit, minutes, now)]
 
-        content = {
+        return {
             "minutes": minutes,
             "clients": top(self._clients, "client", "queries", str),
             "httpClients": top(self._http_clients, "client", "requests", str),
@@ -151,7 +148,6 @@ class Top(Plugin):
             "unknownNames": top(self._missing, "name", "queries", _name),
             "services": top(self._services, "service", "changes", str),
         }
-        return Answer(200, stamped(content, self._times))
 
 
 def _name_in(packet: bytes) -> bytes:
@@ -181,4 +177,4 @@ def _name(wire: bytes) -> str:
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Top:
-    return Top(clock, Times(clock, time.time))
+    return Top(clock)

@@ -18,6 +18,8 @@ STALE = "X-Registry-Stale"
 # RFC 9110 §8.6: they have no length either.
 WITHOUT_BODY = (204, 304)
 
+# What an answer says, as JSON. A handler that returns this and no Answer means a 200 with it, `stamped`.
+Json = dict[str, Any]
 # Made as the client reads it: octets, and nothing now and then, which is a moment to let others have their turn.
 Pieces = Iterator[bytes]
 
@@ -74,6 +76,11 @@ class Answer(NamedTuple):
     media: str = JSON
 
 
-def stamped(content: dict[str, Any], times: Times) -> bytes:
+def stamped(content: Json, times: Times) -> bytes:
     """The JSON of an answer, which says when it was made, and how old what it says is."""
     return orjson.dumps(times.stamp(content))
+
+
+def whole(found: Answer | Json, times: Times) -> Answer:
+    """What a handler has returned."""
+    return found if isinstance(found, Answer) else Answer(200, stamped(found, times))

@@ -16,7 +16,7 @@ from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.instance import Key, Registration
 from discovery.core.lease import MAX_TTL
 from discovery.core.remembered import Change
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.beating import usual_key, which_of
 from discovery.rest.api.errors import described
 from discovery.rest.api.example import FIRST, LEAST, Example
@@ -27,7 +27,6 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.shapes import Body, Described, Perhaps, Warnings
 from discovery.rest.api.unknown_fields import Fields
-from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
 from discovery.store.errors import EngineAway, Moved, UnknownForNow, UnknownInstance
 from discovery.store.registrants import native_ttl
@@ -138,7 +137,7 @@ class Batches(Registrar):
             )
         ]  # fmt: skip
 
-    async def registrations(self, request: Request) -> Answer:
+    async def registrations(self, request: Request) -> Json:
         sent = json_object(request)
         items = _items(sent, RegistrationsBody, MAX_REGISTRATIONS)
         results: list[Json] = [{}] * len(items)
@@ -162,28 +161,26 @@ class Batches(Registrar):
         refused = [result for result in results if result["status"] != HTTPStatus.CREATED]
         if refused:
             self.note_refused(request, len(refused), [({}, DiscoveryError(refused[0]["message"]))])
-        content = {
+        return {
             "registered": len(specs),
             "results": results,
             **self._advice(min(map(self.registry.ttl_of, specs), default=self.registry.lease_ttl)),
             **_MANY.said_of(sent),
         }
-        return Answer(200, stamped(content, self.times))
 
-    async def heartbeats(self, request: Request) -> Answer:
+    async def heartbeats(self, request: Request) -> Json:
         sent = json_object(request)
         renewed = Renewals(self.engine, self.registry, request.caller, self.clock)
         await renewed.renew_all(_items(sent, HeartbeatsBody, MAX_BATCH))
         self.registry.unknown_heartbeats += len(renewed.unknown)
         if renewed.unknown:
             self.note_refused(request, len(renewed.unknown), renewed.refused)
-        content = {
+        return {
             "updated": renewed.updated,
             "unknown": renewed.unknown,
             **self._advice(renewed.shortest or self.registry.lease_ttl),
             **_MANY.said_of(sent),
         }
-        return Answer(200, stamped(content, self.times))
 
 
 @dataclass(eq=False)

@@ -20,7 +20,7 @@ from discovery.core.lease import Lease
 from discovery.core.name import MAX_NAME, fold, is_label
 from discovery.core.status import Status
 from discovery.rest.api import views
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Answer, Json, stamped
 from discovery.rest.api.example import FIRST, LEAST, Example
 from discovery.rest.api.json_body import check_media, json_object
 from discovery.rest.api.registering import (
@@ -37,7 +37,6 @@ from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
 from discovery.rest.api.shapes import Body, Identity, Ip, Label, Perhaps, Port, Time
 from discovery.rest.api.unknown_fields import Fields
-from discovery.rest.api.views import Json
 from discovery.store.errors import Deregistered, UnknownForNow, UnknownInstance
 from discovery.store.registrants import is_said
 from discovery.store.registration import Upsert

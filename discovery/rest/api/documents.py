@@ -8,14 +8,13 @@ from typing import Any
 import orjson
 from pydantic import Field
 
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.example import Example
 from discovery.rest.api.parameters import text, whole
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.shapes import Described, Reply
-from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.store.remembering import MAX_KEY, PutDocument
@@ -48,10 +47,9 @@ class RemovedReply(Reply):
 
 
 class Documents:
-    def __init__(self, registry: Registry, engine: Engine, times: Times) -> None:
+    def __init__(self, registry: Registry, engine: Engine) -> None:
         self._registry = registry
         self._engine = engine
-        self._times = times
 
     def routes(self) -> list[Route]:
         return [
@@ -65,7 +63,7 @@ class Documents:
             ),
         ]  # fmt: skip
 
-    def listed(self, request: Request) -> Answer:
+    def listed(self, request: Request) -> Json:
         documents, asked = self._registry.documents(request.names["plugin"]), values_of(request)
         limit, after = asked.get("limit", _MOST), asked.get("after", "")
         page = list(islice((key for key in sorted(documents) if key > after), limit + 1))
@@ -73,14 +71,11 @@ class Documents:
             key: {"owner": documents[key].owner, "content": orjson.Fragment(documents[key].content)}
             for key in page[:limit]
         }
-        content = {"total": len(documents), "documents": shown, "next": page[limit - 1] if len(page) > limit else None}
-        return Answer(200, stamped(content, self._times))
+        return {"total": len(documents), "documents": shown, "next": page[limit - 1] if len(page) > limit else None}
 
-    async def remove(self, request: Request) -> Answer:
+    async def remove(self, request: Request) -> Json:
         """Also of one that is not there: it is not there afterwards."""
         plugin, key = request.names["plugin"], request.names["key"]
         known = key in self._registry.documents(plugin)
         await self._engine.submit(PutDocument(plugin, key, None, reason=request.reason), request.caller)
-        return Answer(
-            200, stamped({"message": "Document removed" if known else "There was no such document"}, self._times)
-        )
+        return {"message": "Document removed" if known else "There was no such document"}

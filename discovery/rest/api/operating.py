@@ -15,7 +15,7 @@ from discovery.core.maintenance import MAX_REASON, MAX_SECONDS, Scope
 from discovery.core.name import fold, service_name
 from discovery.core.status import Status
 from discovery.rest.api import views
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.example import Example
 from discovery.rest.api.json_body import json_object
 from discovery.rest.api.parameters import AT
@@ -138,13 +138,13 @@ class Operations:
             ]  # fmt: skip
         return routes
 
-    async def drain(self, request: Request) -> Answer:
+    async def drain(self, request: Request) -> Json:
         return await self._drain(request, True)
 
-    async def undrain(self, request: Request) -> Answer:
+    async def undrain(self, request: Request) -> Json:
         return await self._drain(request, False)
 
-    async def _drain(self, request: Request, draining: bool) -> Answer:
+    async def _drain(self, request: Request, draining: bool) -> Json:
         what = "draining" if draining else "no longer draining"
         write = Drain(instance_in(request), draining, f"{what}, {request.reason}")
         instance = await self.engine.submit(write, request.caller)
@@ -152,25 +152,25 @@ class Operations:
         if instance.draining_since is not None:
             # By then no cache can hold an answer with it: none was given since, and no TTL is longer.
             content["safeAfter"] = iso(instance.draining_since + self.longest_ttl)
-        return Answer(200, stamped(content, self.times))
+        return content
 
-    async def maintain(self, request: Request) -> Answer:
+    async def maintain(self, request: Request) -> Json:
         sent = json_object(request)
         body = MaintenanceBody.model_validate(sent)
         scope, window = self._scope(request), body.window(self.times.wall())
         await self._for_all(Maintain(scope, window), scope, request.caller)
         begins = {"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)}
-        return Answer(200, stamped(begins | _FIELDS.said_of(sent), self.times))
+        return begins | _FIELDS.said_of(sent)
 
-    async def end(self, request: Request) -> Answer:
+    async def end(self, request: Request) -> Json:
         scope = self._scope(request)
         await self._for_all(EndMaintenance(scope, f"maintenance ended, {request.reason}"), scope, request.caller)
-        return Answer(200, stamped({"message": "Maintenance has ended", **self._named(scope)}, self.times))
+        return {"message": "Maintenance has ended", **self._named(scope)}
 
-    def list(self, request: Request) -> Answer:
+    def list(self, request: Request) -> Json:
         windows = self.registry.windows.items()
         shown = [{**self._named(scope), **views.maintenance(window)} for scope, window in windows]
-        return Answer(200, stamped({"windows": shown}, self.times))
+        return {"windows": shown}
 
     def _scope(self, request: Request) -> Scope:
         """Of an instance, or of a whole service."""
@@ -179,7 +179,7 @@ class Operations:
         named = instance_in(request)
         return Scope.of(self.registry.at(named).instance.spec.key if isinstance(named, str) else named)
 
-    def _named(self, scope: Scope) -> views.Json:
+    def _named(self, scope: Scope) -> Json:
         service = self.registry.service(scope.service)
         instance = {} if scope.ip is None else {"ip": scope.ip, "port": scope.port or None}
         return {"serviceName": scope.service if service is None else service.name, **instance}
@@ -191,7 +191,7 @@ class Operations:
             await turns().over()
             settled = await self.engine.submit(Settle(scope), caller)
 
-    def _shown(self, instance: Instance) -> views.Json:
+    def _shown(self, instance: Instance) -> Json:
         entry, now = self.registry.find(instance.id), self.clock()
         if entry is None:  # its drain was remembered, and no longer is
             return views.identity(instance) | {"status": Status.UNHEALTHY}

@@ -31,7 +31,7 @@ from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
 from discovery.core.name import fold, label
 from discovery.core.remembered import Change
 from discovery.rest.api import views
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Answer, Json, stamped
 from discovery.rest.api.example import FIRST, Example
 from discovery.rest.api.json_body import json_object
 from discovery.rest.api.requests import Request
@@ -55,7 +55,6 @@ from discovery.rest.api.shapes import (
 )
 from discovery.rest.api.times import Times
 from discovery.rest.api.unknown_fields import Fields
-from discovery.rest.api.views import Json
 from discovery.store.engine import Engine
 from discovery.store.registrants import native_ttl
 from discovery.store.registration import Register

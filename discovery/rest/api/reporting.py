@@ -5,7 +5,6 @@ heartbeat, and costs what that costs.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any
 
 import orjson
 from pydantic import Field
@@ -13,7 +12,7 @@ from pydantic import Field
 from discovery.core.errors import InvalidField
 from discovery.core.health import Finding
 from discovery.rest.api import views
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.beating import HeartbeatReply
 from discovery.rest.api.example import Example
 from discovery.rest.api.json_body import json_object
@@ -49,25 +48,24 @@ class Reporting(Registrar):
             ),
         ]  # fmt: skip
 
-    def report(self, request: Request) -> Answer | Awaitable[Answer]:
+    def report(self, request: Request) -> Json | Awaitable[Json]:
         sent = json_object(request, orjson.loads)
         id, check = request.names["id"], request.names["check"]
         finding = Finding.of(sent.get("health"), sent.get("output"))
         done = report_check(self.engine, self.registry, id, check, finding, request.caller, self.clock())
         return self._answer(done, check, sent) if isinstance(done, Entry) else self._answered(done, check, sent)
 
-    async def _answered(self, done: Awaitable[Entry], check: str, sent: dict[str, Any]) -> Answer:
+    async def _answered(self, done: Awaitable[Entry], check: str, sent: Json) -> Json:
         return self._answer(await done, check, sent)
 
-    def _answer(self, entry: Entry, check: str, sent: dict[str, Any]) -> Answer:
-        content = {
+    def _answer(self, entry: Entry, check: str, sent: Json) -> Json:
+        return {
             "message": "Report noted",
             "instance": views.renewed(entry, self.clock(), self.times),
             "check": check,
             **self._advice(entry.lease.ttl),
             **_FIELDS.said_of(sent),
         }
-        return Answer(200, stamped(content, self.times))
 
 
 def findings_of(reported: object, field: str) -> dict[str, Finding]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import BaseModel
 
-from discovery.rest.api.answers import JSON, Answer
+from discovery.rest.api.answers import JSON, Answer, Json
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import ErrorForm, HttpError, as_json
 from discovery.rest.api.example import Example
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PLACE = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
 
 # At once, when what it takes has been done, or by and by. Raises DiscoveryError or pydantic's ValidationError.
-Reply = Answer | Awaitable[Answer] | DeferredAnswer
+Reply = Answer | Json | Awaitable[Answer | Json] | DeferredAnswer
 Handler = Callable[["Request"], Reply]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from heapq import nlargest
-from typing import Any
 
 import orjson
 
@@ -12,13 +11,11 @@ from discovery.core.check_states import States
 from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, options
 from discovery.core.maintenance import Window
+from discovery.rest.api.answers import Json
 from discovery.rest.api.times import Times, iso
 from discovery.store.explain import Account
 from discovery.store.losses import GoneTogether
 from discovery.store.service import Entry, Service
-
-Json = dict[str, Any]
-
 
 # Services that are shown as held by the brake.
 _MOST_HOLDS = 100

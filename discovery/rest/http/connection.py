@@ -235,6 +235,9 @@ class Connection(Receiving):
         if isinstance(answer, Answer):
             self._send(request, answer)
             return
+        if isinstance(answer, dict):
+            self._send(request, self._front.whole(answer))
+            return
         self._current, self._ordered_at = request, NEVER
         self._limits.busy(self)
         if isinstance(answer, DeferredAnswer):

@@ -11,12 +11,11 @@ import orjson
 from pydantic import ValidationError
 
 from discovery.core.network import Networks
-from discovery.rest.api.answers import INDEX, STALE, WITHOUT_BODY, Answer, KeptBody
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import INDEX, STALE, WITHOUT_BODY, Answer, Json, KeptBody, whole
 from discovery.rest.api.errors import HttpError, answer_to, of_shape
 from discovery.rest.api.etag import conditional
 from discovery.rest.api.requests import Request
-from discovery.rest.api.route import NOWHERE
+from discovery.rest.api.route import NOWHERE, Reply
 from discovery.rest.api.router import Router
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
@@ -78,7 +77,7 @@ class Front:
             self._browsers.check(request)
             request.caller = self._admit(request)
 
-    def answer(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
+    def answer(self, request: Request) -> Reply:
         if request.refusal is not None:
             return self.refused(request, request.refusal)
         try:
@@ -98,11 +97,14 @@ class Front:
             return None
         return request.route.kept(request)
 
-    async def awaited(self, request: Request, answer: Awaitable[Answer]) -> Answer:
+    async def awaited(self, request: Request, answer: Awaitable[Answer | Json]) -> Answer:
         try:
-            return await answer
+            return whole(await answer, self._times)
         except Exception as error:
             return self.refused(request, error)
+
+    def whole(self, content: Json) -> Answer:
+        return whole(content, self._times)
 
     def refused(self, request: Request, error: Exception) -> Answer:
         if isinstance(error, ValidationError):

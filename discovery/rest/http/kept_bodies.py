@@ -14,10 +14,11 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from discovery.core.caller import Grants
-from discovery.rest.api.answers import Answer, KeptBody, Pieces
+from discovery.rest.api.answers import Answer, KeptBody, Pieces, whole
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.etag import takes_gzip
 from discovery.rest.api.requests import Request
+from discovery.rest.api.times import Times
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
 from discovery.system.waiting_octets import WaitingOctets
@@ -84,9 +85,10 @@ class _Kept:
 class KeptBodies:
     """`clock`: monotonic seconds, the registry's. What is kept counts among the octets that wait for clients, once."""
 
-    def __init__(self, registry: Registry, clock: Callable[[], float], waiting: WaitingOctets) -> None:
+    def __init__(self, registry: Registry, clock: Callable[[], float], waiting: WaitingOctets, times: Times) -> None:
         self._registry = registry
         self._clock = clock
+        self._times = times
         self._waiting = waiting
         self._kept: dict[_Key, _Kept] = {}  # longest unused first
         self._making: dict[_Key, tuple[Hashable, asyncio.Task[_Kept | None]]] = {}
@@ -99,10 +101,10 @@ class KeptBodies:
         while kept is None or kept.until <= asked_at:
             state = self._state()
             if state is None or len(self._registry) >= self._too_many.get(key, _ANY):
-                return await _of_handler(request)
+                return await self._of_handler(request)
             kept = await self._made(key, state, request)
             if kept is None:
-                return await _of_handler(request)
+                return await self._of_handler(request)
         if not takes_gzip(request):
             return kept.answer
         if kept.packed is None:
@@ -159,7 +161,7 @@ class KeptBodies:
 
     async def _make(self, key: _Key, state: Hashable, request: Request) -> _Kept | None:
         index, until = self._registry.index, await self._until(request.route.kept_seconds)
-        answer = await _of_handler(request)
+        answer = await self._of_handler(request)
         if answer.status != 200:
             return None
         if answer.index is None:
@@ -174,6 +176,11 @@ class KeptBodies:
         if state == self._state() and self._clock() < until:
             self._keep(key, kept)
         return kept
+
+    async def _of_handler(self, request: Request) -> Answer:
+        answer = request.route.handler(request)
+        assert not isinstance(answer, DeferredAnswer), "what is deferred has no form"
+        return whole(answer if isinstance(answer, Answer | dict) else await answer, self._times)
 
     async def _until(self, seconds: float) -> float:
         """So long from now, or when the first of the leases ends that run now."""
@@ -211,14 +218,6 @@ class KeptBodies:
         self._count()
         if self._kept:
             self._cleaning = asyncio.get_running_loop().call_later(_CLEAN_SECONDS, self._clean)
-
-
-async def _of_handler(request: Request) -> Answer:
-    answer = request.route.handler(request)
-    if isinstance(answer, Answer):
-        return answer
-    assert not isinstance(answer, DeferredAnswer), "what is deferred has no form"
-    return await answer
 
 
 async def _whole(body: bytes | KeptBody | Pieces, is_packed: bool) -> bytes | None:

@@ -15,7 +15,6 @@ from discovery.dns.message.values import Question
 from discovery.plugins import Seams
 from discovery.plugins.rates import Rates, StatsHistoryReply
 from discovery.rest.api.requests import Request
-from discovery.rest.api.times import Times
 from tests.plugins.started import Running, running, settings
 from tests.routes import ROUTES
 from tests.store.making import START, TTL, WALL, a_registry, crowd
@@ -57,7 +56,7 @@ async def test_it_tells_what_was_asked_and_what_changed(it: Running) -> None:
 
 async def test_a_lease_that_ran_out_is_counted_once() -> None:
     registry = a_registry()
-    rates = Rates(registry, Times(lambda: START, lambda: WALL), lambda: WALL)
+    rates = Rates(registry, lambda: WALL)
     seams = Seams(followers=registry.followers)
     rates.install(seams)
     rates._series.begin(rates._read())
@@ -73,7 +72,7 @@ async def test_a_lease_that_ran_out_is_counted_once() -> None:
 async def test_a_sample_is_cheap() -> None:
     """0.05 ms of CPU with a hundred outcomes and a hundred histograms; the bound is for machines that do something else meanwhile."""
     registry = a_registry()
-    rates = Rates(registry, Times(lambda: START, lambda: WALL), lambda: WALL)
+    rates = Rates(registry, lambda: WALL)
     seams = Seams(followers=registry.followers)
     rates.install(seams)
     for reason in Reason:

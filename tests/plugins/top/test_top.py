@@ -14,7 +14,6 @@ from discovery.dns.message.names import from_wire, to_text
 from discovery.dns.message.reason import Reason
 from discovery.dns.server.traffic import Outcome
 from discovery.plugins.top import Top, TopReply
-from discovery.rest.api.times import Times
 from tests.plugins.started import LIMIT, Running, running, settings
 
 SECRET = "a secret of the tests"  # noqa: S105
@@ -80,7 +79,7 @@ async def test_a_zero_in_a_label_does_not_end_the_name(it: Running) -> None:
 )
 async def test_what_was_refused_unread_is_no_name(wire: bytes) -> None:
     clock = lambda: 0.0  # noqa: E731
-    it = Top(clock, Times(clock, clock))
+    it = Top(clock)
     refused = Outcome("other", "other", "REFUSED", Reason.NOT_ALLOWED, False)
     it.see_queries([(b"\0" * 12 + wire, b"", "10.0.0.9", "udp", refused, 0.0)])
     shown = [to_text(from_wire(heavy.key)) for heavy in it._names.top(10, 1, 0.0)]

@@ -11,6 +11,7 @@ from discovery.core.instance import Instance, Registration
 from discovery.core.lease import Lease, Term
 from discovery.core.status import Status
 from discovery.rest.api import views
+from discovery.rest.api.answers import Json
 from discovery.rest.api.resolving import shown
 from discovery.rest.api.resolving.shown import Shown
 from discovery.rest.api.times import Times
@@ -62,7 +63,7 @@ def test_what_is_kept_is_bounded_and_long_metadata_is_not_kept(monkeypatch: pyte
     made: list[Entry] = []
     resolved = views.resolved
 
-    def counted(one: Entry, now: float, times: Times) -> views.Json:
+    def counted(one: Entry, now: float, times: Times) -> Json:
         made.append(one)
         return resolved(one, now, times)
 

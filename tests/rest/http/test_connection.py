@@ -17,7 +17,7 @@ import uvloop
 from discovery.core.caller import UNKNOWN
 from discovery.core.instance import Registration
 from discovery.rest.api import views
-from discovery.rest.api.answers import Answer, Pieces
+from discovery.rest.api.answers import Answer, Json, Pieces
 from discovery.rest.api.requests import Request
 from discovery.rest.http import server
 from discovery.rest.http.connection import Connection
@@ -101,7 +101,7 @@ async def test_replies_nobody_reads_stop_the_work() -> None:
     shown = 0
     resolved = views.resolved
 
-    def counted(*args: object) -> views.Json:
+    def counted(*args: object) -> Json:
         nonlocal shown
         shown += 1
         return resolved(*args)  # type: ignore[arg-type]

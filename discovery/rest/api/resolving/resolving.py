@@ -20,7 +20,7 @@ from discovery.core.instance import Registration
 from discovery.core.name import service_name
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
-from discovery.rest.api.answers import Answer
+from discovery.rest.api.answers import Answer, Json
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.etag import headers, tag_of
@@ -259,9 +259,9 @@ class Resolving:
 
     def _resolved(
         self, service: Service, ordered: list[Entry], now: float, near: Near | None, status: Status | None = None
-    ) -> views.Json:
+    ) -> Json:
         """`status`: that of all of them, where it is one and known."""
-        content: views.Json = {
+        content: Json = {
             "serviceName": service.name,
             "instanceCount": len(ordered),
             "instances": self._shown.all(ordered, now, status),

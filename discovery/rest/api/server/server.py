@@ -13,7 +13,7 @@ from discovery.core.caller import Caller
 from discovery.core.status import Status
 from discovery.core.warning import WarningList
 from discovery.rest.api import parameters, views
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
@@ -122,10 +122,10 @@ class ServerItself:
             ),
         ]  # fmt: skip
 
-    async def stats(self, request: Request) -> Answer:
+    async def stats(self, request: Request) -> Json:
         registry = self.registry
         counts = await count_by_status(registry, self.clock)
-        content = {
+        return {
             "totalRegistrations": registry.accepted[Register.action] + registry.accepted[Upsert.action],
             "totalHeartbeats": registry.renewals,
             "totalCleanups": registry.cleanups,
@@ -143,18 +143,16 @@ class ServerItself:
             "brakeHolds": views.brake_holds(registry.services.values(), self.times),
             **self.more_stats(),
         }
-        return self._reply(content)
 
-    def health(self, request: Request) -> Answer:
-        content = {
+    def health(self, request: Request) -> Json:
+        return {
             "status": "healthy",
             "service": "service-registry",
             "version": __version__,
             "uptime": self._uptime(),
         }
-        return self._reply(content)
 
-    def ready(self, request: Request) -> Answer:
+    def ready(self, request: Request) -> Json:
         checks = self.checks
         if values_of(request).get("for") == "reads":
             checks = {name: check for name, check in checks.items() if name in _OF_READS}
@@ -163,9 +161,9 @@ class ServerItself:
         if reasons:
             why = "; ".join(reasons.values())
             raise HttpError(503, "NOT_READY", f"Not ready: {why}", ready=False, notReady=reasons, warnings=warnings)
-        return self._reply({"ready": True, "notReady": {}, "warnings": warnings})
+        return {"ready": True, "notReady": {}, "warnings": warnings}
 
-    def _warned(self, caller: Caller) -> list[views.Json]:
+    def _warned(self, caller: Caller) -> list[Json]:
         held = self.warnings.at(self.clock())
         if not self.sees_names(caller):
             kinds = {each.code: {"code": each.code, "severity": each.severity, "count": each.total} for each in held}
@@ -185,6 +183,3 @@ class ServerItself:
     def _uptime(self) -> int:
         """Whole seconds."""
         return int(self.clock() - self._started_at)
-
-    def _reply(self, content: views.Json) -> Answer:
-        return Answer(200, stamped(content, self.times))

@@ -16,7 +16,7 @@ from discovery.core.instance import Instance
 from discovery.core.name import fold
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
-from discovery.rest.api.answers import Answer, Pieces, stamped
+from discovery.rest.api.answers import Answer, Json, Pieces
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.etag import etag, headers, is_known
 from discovery.rest.api.example import Example
@@ -141,7 +141,7 @@ class Listing:
             ),
         ]  # fmt: skip
 
-    async def instance(self, request: Request) -> Answer:
+    async def instance(self, request: Request) -> Json:
         """With its account."""
         registry, id = self.registry, request.names["id"]
         key = registry.at(id).instance.spec.key
@@ -152,8 +152,8 @@ class Listing:
         better = any_better(each.status_at(now) for each in service.entries.values())
         found = views.accounted(account(registry, service, entry, now, registry.walls(), better, by), sees_names)
         attachments = {plugin: orjson.Fragment(text) for plugin, text in entry.instance.attachments}
-        more: views.Json = {"attachments": attachments} if attachments else {}
-        return Answer(200, stamped(self._listed(entry, now) | found | more, self.times))
+        more: Json = {"attachments": attachments} if attachments else {}
+        return self._listed(entry, now) | found | more
 
     def services(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """All, or with `limit` (and `after`, a name) a page; streamed. Of a filter, the services that have an instance it means."""
@@ -217,7 +217,7 @@ class Listing:
             for service in services:
                 yield (after := fold(service.name))
 
-    def _end(self, totals: views.Json) -> bytes:
+    def _end(self, totals: Json) -> bytes:
         return b"}," + orjson.dumps(self.times.stamp(totals))[1:]
 
     def _services(self, names: Iterable[str], wanted: Wanted, most: int | None, text: Text) -> Pieces:
@@ -234,7 +234,7 @@ class Listing:
                 yield text.instances_of(service.name, some)
             yield text.end_of_service(service)
 
-    def _instances(self, service: Service, wanted: Wanted) -> Iterator[list[views.Json]]:
+    def _instances(self, service: Service, wanted: Wanted) -> Iterator[list[Json]]:
         """Some at a time."""
         entries, at_once = list(service.entries.values()), 1 if wanted.filter.meta else _AT_ONCE
         for start in range(0, len(entries), at_once):
@@ -243,7 +243,7 @@ class Listing:
                 some = [entry for entry in some if wanted.has(entry, now)]
             yield [self._listed(entry, now) for entry in some]
 
-    def _listed(self, entry: Entry, now: float) -> views.Json:
+    def _listed(self, entry: Entry, now: float) -> Json:
         return views.listed(entry, now, self.times, self.registry.window(entry.instance))
 
 
@@ -261,7 +261,7 @@ class Text:
         self.is_open = self.is_cut = False
         self._living = self._healthy = 0
 
-    def instances_of(self, name: str, some: list[views.Json]) -> bytes:
+    def instances_of(self, name: str, some: list[Json]) -> bytes:
         """Some of its instances; a service without any is not listed."""
         if not some:
             return b""
@@ -285,6 +285,6 @@ class Text:
         return b"]," + orjson.dumps(counts)[1:]
 
 
-def living(shown: Iterable[views.Json]) -> int:
+def living(shown: Iterable[Json]) -> int:
     """How many there are, without those that are known for some time after their lease."""
     return sum("lapsedAt" not in each for each in shown)

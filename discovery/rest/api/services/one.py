@@ -10,7 +10,7 @@ from discovery.core.caller import Caller
 from discovery.core.name import fold, service_name
 from discovery.core.suggest import Suggester
 from discovery.rest.api import views
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Answer, Json, stamped
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.etag import etag, headers
@@ -107,11 +107,11 @@ class OneService:
         error.index = self.registry.index_of(name)
         raise error
 
-    def _shown(self, entry: Entry, account: Account, now: float, sees_names: bool) -> views.Json:
+    def _shown(self, entry: Entry, account: Account, now: float, sees_names: bool) -> Json:
         listed = views.listed(entry, now, self.times, self.registry.window(entry.instance))
         return listed | views.accounted(account, sees_names)
 
 
-def _state(shown: views.Json) -> tuple[str, str, bool, bool]:
+def _state(shown: Json) -> tuple[str, str, bool, bool]:
     """Heartbeats that are taken do not change it."""
     return shown["id"], shown["status"], shown["served"], "refusedHeartbeats" in shown

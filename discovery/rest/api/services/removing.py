@@ -12,14 +12,13 @@ from discovery.core.caller import Caller
 from discovery.core.instance import MAX_IMPORTED_FROM, Instance, Key
 from discovery.core.name import fold, service_name
 from discovery.rest.api import views
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.parameters import AT, text
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.registering import HEADING
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.shapes import Identity, Reply
-from discovery.rest.api.times import Times
 from discovery.store.engine import Engine
 from discovery.store.operations import MAX_DEREGISTERED, DeregisterMany
 from discovery.store.registration import Deregister
@@ -54,10 +53,9 @@ class ClearReply(Reply):
 
 
 class Removing:
-    def __init__(self, registry: Registry, engine: Engine, times: Times) -> None:
+    def __init__(self, registry: Registry, engine: Engine) -> None:
         self._registry = registry
         self._engine = engine
-        self._times = times
 
     def routes(self) -> list[Route]:
         return [
@@ -79,35 +77,32 @@ class Removing:
             ),
         ]  # fmt: skip
 
-    async def deregister(self, request: Request) -> Answer:
+    async def deregister(self, request: Request) -> Json:
         origin = values_of(request).get("importedFrom")
         instance = await self._engine.submit(Deregister(instance_in(request), request.reason, origin), request.caller)
-        content = {"message": "Instance deregistered successfully", "removedInstance": views.identity(instance)}
-        return Answer(200, stamped(content, self._times))
+        return {"message": "Instance deregistered successfully", "removedInstance": views.identity(instance)}
 
-    async def deregister_service(self, request: Request) -> Answer:
+    async def deregister_service(self, request: Request) -> Json:
         name = service_name(request.names["name"])
         service = self._registry.service(name)
         entries = list(service.entries.values()) if service else []
         removed = await self._deregister_all(_in_parts(entries), request.reason, fold(name), request.caller)
-        content = {
+        return {
             "message": "Service deregistered successfully",
             "serviceName": service.name if service else name,
             "instancesRemoved": removed.instances,
         }
-        return Answer(200, stamped(content, self._times))
 
-    async def clear(self, request: Request) -> Answer:
+    async def clear(self, request: Request) -> Json:
         """All that is registered now; what is registered meanwhile may stay."""
         reason = f"cleared, {request.reason}"
         entries = self._registry.in_parts(MAX_DEREGISTERED)
         removed = await self._deregister_all(entries, reason, None, request.caller)
-        content = {
+        return {
             "message": "Registry cleared",
             "servicesRemoved": removed.services,
             "instancesRemoved": removed.instances,
         }
-        return Answer(200, stamped(content, self._times))
 
     async def _deregister_all(
         self, parts: Iterator[list[Entry]], reason: str, service: str | None, caller: Caller

@@ -13,13 +13,12 @@ from pydantic import Field
 from discovery.core.metric import Metric
 from discovery.core.name import fold
 from discovery.core.status import Status
-from discovery.rest.api.answers import Answer, stamped
+from discovery.rest.api.answers import Json
 from discovery.rest.api.example import Example
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route, without_query
 from discovery.rest.api.services.listing import HEADING
 from discovery.rest.api.shapes import Described, Reply
-from discovery.rest.api.times import Times
 from discovery.store.nearness import Preference
 from discovery.store.registry import Registry
 from discovery.store.service import Service
@@ -91,7 +90,6 @@ class Zones:
 
     registry: Registry
     clock: Callable[[], float]
-    times: Times
     preference: Preference | None
 
     def routes(self) -> list[Route]:
@@ -137,10 +135,10 @@ class Zones:
             ),
         ]  # fmt: skip
 
-    def zones(self, request: Request) -> Awaitable[Answer]:
+    def zones(self, request: Request) -> Awaitable[Json]:
         return self._zones()
 
-    async def _zones(self) -> Answer:
+    async def _zones(self) -> Json:
         totals, others = await self._totals()
         preference = self.preference
         networks: defaultdict[str, list[str]] = defaultdict(list)
@@ -167,7 +165,7 @@ class Zones:
             for zone, total in sorted(totals.items())
         ]
         least = None if preference is None else round(100 * preference.least)
-        return Answer(200, stamped({"minHealthy": least, "zones": found, "others": others}, self.times))
+        return {"minHealthy": least, "zones": found, "others": others}
 
     async def _totals(self) -> tuple[dict[str, _Total], int]:
         """Those of CLIENT_ZONES and others; and how many instances are in none of them. In several turns."""
