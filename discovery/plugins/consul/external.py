@@ -18,7 +18,7 @@ from discovery.plugins.consul.reading import put
 from discovery.plugins.consul.registering import Registering
 from discovery.plugins.consul.topics import PLUGIN
 from discovery.plugins.consul.views import Json
-from discovery.plugins.consul.writes import DeregisterPeer, RegisterPeer, SetStatuses, with_statuses, worst_of
+from discovery.plugins.consul.writes import DeregisterPeer, RegisterPeer, SetStatuses, with_statuses
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Route
@@ -100,9 +100,7 @@ class External:
         if before is not None and "Checks" in before.said:
             words["Checks"] = before.said["Checks"]
         peer = with_statuses(said.peer._replace(said=words), statuses)
-        return RegisterPeer(
-            said.spec, own=worst_of([peer]), peer=peer, checks=(), leaves=leaves, nodes=self._directory.nodes
-        )
+        return RegisterPeer(said.spec, peer=peer, checks=(), leaves=leaves, nodes=self._directory.nodes)
 
     async def deregister(self, request: Request) -> Answer:
         body = self._body(request)

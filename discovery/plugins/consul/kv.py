@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from urllib.parse import unquote_plus
 
 import aiohttp
 from yarl import URL
@@ -143,5 +144,5 @@ class KeyValues:
 
 def _without_token(target: str) -> str:
     path, _, query = target.partition("?")
-    kept = "&".join(each for each in query.split("&") if not each.startswith("token="))
+    kept = "&".join(each for each in query.split("&") if unquote_plus(each.partition("=")[0]) != "token")
     return f"{path}?{kept}" if kept else path

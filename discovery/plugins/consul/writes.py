@@ -86,7 +86,7 @@ class RegisterPeer(Register):
         if not self.replaced:
             own = {id: check for id, check in had.items() if id not in own} | own
         whole = replace(
-            self, spec=replace(spec, checks=(*_checks_of(here, others), *own.values())),
+            self, spec=replace(spec, checks=(*_checks_of(here, others), *own.values())), own=word_of([*others, peer]),
             attachments=attached([*others, _going_on_with(peer, before, own.values())]),
         )  # fmt: skip
         instance = super(RegisterPeer, whole).decide(txn)
@@ -129,7 +129,10 @@ def _leave(txn: Transaction, entry: Entry, peer: Peer, nodes: Nodes, reason: str
             metadata=pack(last.said["Meta"]) if "Meta" in last.said else known.spec.metadata,
         )  # fmt: skip
         left = [*(_pinned(each, known.spec, spec) for each in others), _saying(last, Tags=None, Meta=None)]
-        override_status(txn, entry, joined(txn, known, PLUGIN, spec, attached(left)), reason)
+        after = joined(txn, known, PLUGIN, spec, attached(left))
+        if "Checks" in peer.said:
+            after = after._replace(own=said(txn, known, word_of(left)))
+        override_status(txn, entry, after, reason)
     elif not leave(txn, entry, PLUGIN, reason):
         return
     follow_maintenance(txn, entry, nodes, reason, peers)
@@ -220,7 +223,7 @@ class SetStatuses(ChangePeer):
         return with_statuses(peer, self.statuses, self.removed)
 
     def judged(self, peers: list[Peer]) -> Finding:
-        return worst_of(peers)
+        return word_of(peers)
 
 
 @dataclass(frozen=True)
@@ -279,12 +282,12 @@ def with_statuses(peer: Peer, statuses: Iterable[Mapping[str, Any]], removed: st
     return _saying(peer, Checks=list(checks.values()) or None)
 
 
-def worst_of(peers: list[Peer]) -> Finding:
-    """By what was said of their checks by whoever makes them."""
-    found = [(HEALTH[each["Status"]], each["Output"]) for peer in peers for each in peer.said.get("Checks", ())]
+def word_of(peers: Iterable[Peer]) -> Finding:
+    """What is said of their checks by whoever makes them: of each peer the worst, of all the best."""
     by_severity = list(Health)
-    health, output = max(found, key=lambda each: by_severity.index(each[0]), default=(Health.PASSING, ""))
-    return Finding(health, output)
+    said = [[Finding(HEALTH[each["Status"]], each["Output"]) for each in peer.said.get("Checks", ())] for peer in peers]
+    worst = [max(found, key=lambda each: by_severity.index(each.health)) for found in said if found]
+    return min(worst, key=lambda each: by_severity.index(each.health), default=Finding())
 
 
 def follow_maintenance(

@@ -40,7 +40,7 @@ async def test_keys_transactions_and_sessions_are_handed_on(
         monkeypatch.setenv(name, value)
     async with running(settings(tmp_path)) as it:
         host = Host(it, "127.0.0.1", "secret")
-        reply = await host.ask("GET", "/kv/a%2Fb?recurse&index=5&token=other")
+        reply = await host.ask("GET", "/kv/a%2Fb?recurse&index=5&token=other&%74oken=again")
         assert reply == (200, ["GET", "/v1/kv/a%2Fb?recurse&index=5", "secret", 0], 77)
         assert (await host.ask("PUT", "/kv/big", b"x" * 500_000)).answer[3] == 500_000
         assert (await host.ask("GET", "/kv/none")).status == 404

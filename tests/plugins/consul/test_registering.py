@@ -282,6 +282,30 @@ async def test_what_has_no_agent_is_registered_by_others(one: Host) -> None:
     assert {node["Node"] for node in await one.get("/catalog/nodes")} == {"web-host"}
 
 
+async def test_of_what_others_make_the_checks_one_that_passes_is_enough_too(one: Host) -> None:
+    async def told(node: str, status: str) -> bool:
+        service = {"ID": node, "Service": "db", "Port": 5432}
+        check = {"Node": node, "CheckID": "ping", "ServiceID": node, "Status": status}
+        body = {"Node": node, "Address": "192.0.2.9", "Service": service, "Check": check}
+        assert await one.put("/catalog/register", body) == 200
+        async with one.it.session.get(one.it.http + "/resolve/db") as response:
+            return response.status == 200
+
+    assert not await told("x", "critical")
+    assert await told("y", "passing")
+    assert await one.passing("db") == ["y"]
+    assert await told("x", "critical")
+    assert not await told("y", "critical")
+    assert await told("x", "warning")
+    await one.put("/catalog/deregister", {"Node": "x"})
+    async with one.it.session.get(one.it.http + "/resolve/db") as response:
+        assert response.status == 404
+    await told("x", "critical")
+    await told("y", "passing")
+    await one.put("/catalog/deregister", {"Node": "x"})
+    assert await told("y", "passing")
+
+
 async def test_it_knows_all_of_it_after_a_restart(one: Host, tmp_path: Path) -> None:
     it = one.it
     await one.register(
