@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -254,4 +254,10 @@ async def test_a_disk_that_is_full_or_slow_is_told_with_its_file(monkeypatch: py
     assert (await trouble(full, monkeypatch)).startswith(
         "/data/registry.db cannot be written: No space left on device; writes get 503"
     )
-    assert "is behind: 1 changes wait" in await trouble(lambda items: time.sleep(0.5), monkeypatch)
+    hangs = threading.Event()
+
+    def slow(items: object) -> None:
+        hangs.wait(60)
+
+    assert "is behind: 1 changes wait" in await trouble(slow, monkeypatch)
+    hangs.set()

@@ -114,7 +114,7 @@ def test_wait_trusts_no_index_over_an_outage() -> None:
         connected.sendall(answers[len(asked) - 1])
 
     with serving(serve) as url:
-        assert At(url)("wait", "web", "--timeout", "20s").status == 0
+        assert At(url)("wait", "web", "--timeout", "60s").status == 0
     assert asked == [[b"0"], [b"7"], [b"0"], [b"0"]]
 
 

@@ -168,8 +168,8 @@ async def test_while_the_registry_is_away_the_last_good_list_is_served_at_once()
 async def test_an_answer_that_nobody_is_there_is_doubted_after_a_gap(
     registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known, "GRACE", 0.2)
-    monkeypatch.setattr(resolver, "GRACE", 0.2)
+    monkeypatch.setattr(known, "GRACE", 1.0)
+    monkeypatch.setattr(resolver, "GRACE", 1.0)
     async with Resolver(urls=registry.url) as found:
         await found.instances("api")
         await followed(registry, found)

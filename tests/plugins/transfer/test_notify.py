@@ -74,6 +74,11 @@ async def listening(folder: Path, fixed: dict[str, str] | None = None) -> AsyncI
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "GATHER_SECONDS", 0.02)
+    monkeypatch.setattr(notify, "RETRY_SECONDS", 60.0)  # a secondary that gets no core for a while is told once
+
+
+@pytest.fixture(name="impatient")
+def _impatient(_quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "RETRY_SECONDS", 0.05)
 
 
@@ -137,6 +142,7 @@ async def test_zones_read_anew_are_told(tmp_path: Path) -> None:
         assert serial(await secondary.told()) == secondary.world.registry.index
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_who_does_not_answer_is_told_again_and_then_left_alone_and_warned_of_until_it_answers(
     tmp_path: Path,
 ) -> None:
@@ -157,6 +163,7 @@ async def test_who_refuses_is_warned_of(tmp_path: Path) -> None:
         await until(lambda: "(it answers REFUSED)" in warned(secondary.plugin))
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_nobody_at_the_port_is_no_failure(tmp_path: Path) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))

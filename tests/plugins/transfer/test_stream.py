@@ -135,10 +135,10 @@ async def test_who_does_not_read_is_let_go_and_makes_room(primary: Primary, monk
 
 
 async def test_who_reads_something_now_and_then_is_not_idle(primary: Primary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "TCP_IDLE_SECONDS", 0.4)
+    monkeypatch.setattr(server, "TCP_IDLE_SECONDS", 1.0)
     loop = asyncio.get_running_loop()
     async with serving(Behind(primary)) as tcp, asking(tcp) as (reader, _, _):
-        until_then = loop.time() + 0.8
+        until_then = loop.time() + 1.5
         while loop.time() < until_then:
             await read(reader)
             await asyncio.sleep(0.05)
