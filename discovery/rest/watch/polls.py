@@ -231,7 +231,21 @@ class Polls:
 
     def _wake(self, service: str | None) -> None:
         for group in self._waiting.pop(service).values():
+            if (
+                service is not None and service[0] == "\0"
+            ):  # told later, of several changes together: some know all of them
+                self._keep(service, group, [poll for poll in group.polls if self._has_to_wait(service, poll.wait.seen)])
             turns().add(partial(self._answer, group))
+
+    def _keep(self, service: str, group: Group, polls: list[Poll]) -> None:
+        """These of the group wait on."""
+        rest = Group(service, group.asked, group.make, group.most)
+        for poll in polls:
+            del group.polls[poll]
+            poll.group = rest
+            rest.polls[poll] = None
+        if polls:
+            self._waiting.setdefault(service, {})[group.asked] = rest
 
     def _answer(self, group: Group) -> bool:
         """One step: some of the group. Whether there are more."""

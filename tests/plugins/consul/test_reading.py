@@ -78,6 +78,21 @@ async def test_who_waits_is_answered_when_that_changes_and_only_then(it: Running
         assert (await get(it, f"/health/service/quiet?index={seen}&wait=60s"))[2] == index
 
 
+async def test_who_knows_already_what_all_are_told_a_little_later_waits_on(it: Running) -> None:
+    await it.register(name="one")  # all are told at once, and of what follows within a second together
+    _, _, before = await get(it, "/catalog/services")
+    earlier = asyncio.create_task(get(it, f"/catalog/services?index={before}&wait=60s"))
+    while await watchers(it) < 1:
+        pass
+    await it.register(name="two")
+    _, _, seen = await get(it, "/catalog/services")
+    knows = asyncio.create_task(get(it, f"/catalog/services?index={seen}&wait=60s"))
+    assert (await earlier)[2] == seen
+    await it.register(name="three")
+    _, found, index = await knows
+    assert (set(found), index > seen) == ({"one", "two", "three"}, True)
+
+
 async def test_who_finds_no_room_to_wait_is_answered_and_not_refused(
     it: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
