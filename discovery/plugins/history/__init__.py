@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
+from discovery.core.caller import Caller
 from discovery.core.event import InstanceEvent, Kind, instant_of
 from discovery.core.warning import each, warning
 from discovery.plugins import Plugin, Seams
@@ -96,19 +97,10 @@ class History(Plugin):
         await recorder.flushed()
         asked = Asked(kinds=_LEAVES, since=self._wall() - KEPT, limit=MAX_GONE)
         with contextlib.suppress(TooSlow):
-            page = await in_daemon_thread(lambda: Reading(recorder.folder.files).page(asked))
-            gone = [
-                (item.event, instant_of(item.event, item.wall))
-                for item in reversed(page.items)
-                if isinstance(item, StoredEvent) and isinstance(item.event, InstanceEvent)
-            ]
-            self._registry.losses.recall(gone, lambda key: self._registry.find(key) is not None)
-            latest = await in_daemon_thread(lambda: Reading(recorder.folder.files).page(Asked(limit=_LATEST)))
-            told = [
-                (item.event, item.wall, item.by)
-                for item in latest.items
-                if isinstance(item, StoredEvent) and isinstance(item.event, InstanceEvent)
-            ]
+            gone = await in_daemon_thread(lambda: _of_instances(recorder, asked))
+            lost = [(event, instant_of(event, wall)) for event, wall, _ in reversed(gone)]
+            self._registry.losses.recall(lost, lambda key: self._registry.find(key) is not None)
+            told = await in_daemon_thread(lambda: _of_instances(recorder, Asked(limit=_LATEST)))
             remember(self._registry, told)
             since, apart = self._wall() - KEPT, self._clock() - self._wall()
             before = [(event, wall + apart) for event, wall, _ in reversed(told) if since <= wall < began]
@@ -144,6 +136,15 @@ class History(Plugin):
                 "unreadable": list(folder.skipped),
             }
         }
+
+
+def _of_instances(recorder: Recorder, asked: Asked) -> list[tuple[InstanceEvent, float, Caller]]:
+    """Newest first, each with when it was committed and who asked for it. TooSlow."""
+    return [
+        (item.event, item.wall, item.by)
+        for item in Reading(recorder.folder.files).page(asked).items
+        if isinstance(item, StoredEvent) and isinstance(item.event, InstanceEvent)
+    ]
 
 
 class HistorySettings(EnvSettings):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
 
@@ -179,20 +179,13 @@ class LogSwitch(Plugin):
         access_log.write(access_log.watched, logging.INFO, request, address, seconds)
 
     def _answer(self) -> Json:
-        body = self._body
-        content: dict[str, Any] = {
-            "queries": body.queries,
-            "accesses": body.accesses,
+        return {
+            **self._body.model_dump(by_alias=True, exclude={"seconds"}),
             "level": logging.getLevelName(self._root.level).lower(),
-            "perSecond": body.per_second,
-            "name": body.name,
-            "client": body.client,
-            "answer": body.answer,
             "until": None if self._until is None else iso(self._until),
             "written": self._queries.written + self._accesses.written,
             "heldBack": self._queries.held_back + self._accesses.held_back,
         }
-        return content
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> LogSwitch:

@@ -136,10 +136,6 @@ class Expirations:
 
 
 def _expiration(told: InstanceEvent, action: str) -> str | None:
-    if told.kind is event.Kind.UNHEALTHY:
-        return "lapsed"
-    if told.kind is event.Kind.SUSPECT:
-        return "suspect"
     if told.kind is event.Kind.EXPIRED:
         return "removed" if action == Expire.action else "displaced"
-    return None
+    return {event.Kind.UNHEALTHY: "lapsed", event.Kind.SUSPECT: "suspect"}.get(told.kind)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from discovery.core.address import client_prefix
 from discovery.core.event import RESTORE, Commit, InstanceEvent
@@ -16,7 +15,7 @@ from discovery.dns.message.query import HEADER
 from discovery.dns.server.traffic import SAMPLE as DNS_SAMPLE
 from discovery.dns.server.traffic import Taken
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.top.sketch import Heavy, Window
+from discovery.plugins.top.sketch import Window
 from discovery.rest.api import parameters
 from discovery.rest.api.answers import Json
 from discovery.rest.api.example import Example
@@ -77,6 +76,14 @@ class TopReply(Reply):
 MOST = 256
 _MINUTE = 60.0
 
+# Each list of the answer: what an entry is about, and what is counted.
+_LISTS = {
+    "clients": ("client", "queries"),
+    "httpClients": ("client", "requests"),
+    "names": ("name", "queries"),
+    "unknownNames": ("name", "queries"),
+    "services": ("service", "changes"),
+}
 _NXDOMAIN = "NXDOMAIN"
 # The rcodes of queries whose question was not read.
 _UNREAD = ("none", "FORMERR", "NOTIMP")
@@ -88,11 +95,8 @@ class Top(Plugin):
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._hand_over: Callable[[], None] = lambda: None
-        self._clients = Window[str](MOST, MAX_MINUTES, _MINUTE)
-        self._http_clients = Window[str](MOST, MAX_MINUTES, _MINUTE)
-        self._names = Window[bytes](MOST, MAX_MINUTES, _MINUTE)  # as on the wire, in lower case
-        self._missing = Window[bytes](MOST, MAX_MINUTES, _MINUTE)
-        self._services = Window[str](MOST, MAX_MINUTES, _MINUTE)
+        # Names as on the wire, in lower case; all else as text.
+        self._windows = {key: Window[str | bytes](MOST, MAX_MINUTES, _MINUTE) for key in _LISTS}
 
     def install(self, seams: Seams) -> None:
         seams.dns_traffic.wanted = seams.http_traffic.wanted = True
@@ -110,18 +114,18 @@ class Top(Plugin):
     def see_queries(self, taken: Sequence[Taken]) -> None:
         now = self._clock()
         for client, number in Counter([client for _, _, client, *_ in taken]).items():
-            self._clients.add(client_prefix(client), number * DNS_SAMPLE, now)
+            self._windows["clients"].add(client_prefix(client), number * DNS_SAMPLE, now)
         asked = Counter([(_name_in(packet), outcome.rcode) for packet, _, _, _, outcome, _ in taken])
         for (spelt, rcode), number in asked.items():
             if rcode in _UNREAD or not _is_name(spelt):
                 continue
             name = spelt.lower()
-            self._names.add(name, number * DNS_SAMPLE, now)
+            self._windows["names"].add(name, number * DNS_SAMPLE, now)
             if rcode == _NXDOMAIN:
-                self._missing.add(name, number * DNS_SAMPLE, now)
+                self._windows["unknownNames"].add(name, number * DNS_SAMPLE, now)
 
     def see_request(self, request: Request, address: str, seconds: float) -> None:
-        self._http_clients.add(client_prefix(address), HTTP_SAMPLE, self._clock())
+        self._windows["httpClients"].add(client_prefix(address), HTTP_SAMPLE, self._clock())
 
     def follow_commit(self, commit: Commit) -> None:
         if commit.action == RESTORE:
@@ -129,25 +133,20 @@ class Top(Plugin):
         now = self._clock()
         for event in commit.events:
             if isinstance(event, InstanceEvent):
-                self._services.add(event.service, 1, now)
+                self._windows["services"].add(event.service, 1, now)
 
     def show(self, request: Request) -> Json:
         values = values_of(request)
         limit, minutes = values.get("limit", USUAL_LIMIT), values.get("minutes", MAX_MINUTES)
         self._hand_over()
         now = self._clock()
-
-        def top(window: Window[Any], what: str, number: str, shown: Callable[[Any], str]) -> list[dict[str, object]]:
-            return [_entry(heavy, what, number, shown) for heavy in window.top(limit, minutes, now)]
-
-        return {
-            "minutes": minutes,
-            "clients": top(self._clients, "client", "queries", str),
-            "httpClients": top(self._http_clients, "client", "requests", str),
-            "names": top(self._names, "name", "queries", _name),
-            "unknownNames": top(self._missing, "name", "queries", _name),
-            "services": top(self._services, "service", "changes", str),
-        }
+        content: Json = {"minutes": minutes}
+        for key, (what, number) in _LISTS.items():
+            content[key] = [
+                {what: _text(heavy.key), number: heavy.number, "error": heavy.error}
+                for heavy in self._windows[key].top(limit, minutes, now)
+            ]
+        return content
 
 
 def _name_in(packet: bytes) -> bytes:
@@ -167,13 +166,9 @@ def _is_name(wire: bytes) -> bool:
     return True
 
 
-def _entry(heavy: Heavy[Any], what: str, number: str, shown: Callable[[Any], str]) -> dict[str, object]:
-    return {what: shown(heavy.key), number: heavy.number, "error": heavy.error}
-
-
-def _name(wire: bytes) -> str:
-    """Octets that are no printable ASCII as \\DDD: a stranger chose them."""
-    return names.to_text(names.from_wire(wire))
+def _text(key: str | bytes) -> str:
+    """Octets of a name that are no printable ASCII as \\DDD: a stranger chose them."""
+    return key if isinstance(key, str) else names.to_text(names.from_wire(key))
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Top:
