@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from discovery.core.errors import DiscoveryError
+from discovery.core.health import Health
 from discovery.core.status import Status
 from discovery.dns.message.names import from_text, to_text
 from discovery.dns.message.query import UDP
@@ -72,6 +73,7 @@ FIELDS = st.fixed_dictionaries(
         "metadata": st.sampled_from([{"a": "b"}, {"scheme": "https", "path": "x"}]),
         "ttl": st.sampled_from([1, 1.5, 2.5, 3, 10]),
         "max_answers": st.integers(1, 3),
+        "checks": st.sampled_from([[{"ttl": 1.5, "status": "passing"}], [{"ttl": 2, "status": "passing"}]]),
     },
 )
 CLIENT_COOKIE = dns.edns.CookieOption(b"8 octets", b"")
@@ -199,6 +201,16 @@ class KeptAnswersBesideResponder(RuleBasedStateMachine):
 
     @precondition(lambda self: self.entries())
     @rule(data=st.data())
+    def a_check_is_reported(self, data: st.DataObject) -> None:
+        """That it passes still, as a beat is."""
+        entry = self.an_entry(data)
+        for check in entry.instance.spec.checks:
+            if entry.says(check.id, Health.PASSING, self.now):
+                entry.report(check.id, self.now)
+        self.renewed_at = self.now
+
+    @precondition(lambda self: self.entries())
+    @rule(data=st.data())
     def one_flaps(self, data: st.DataObject) -> None:
         entry = self.an_entry(data)
         for failing in ("refused", None) * 2:
@@ -245,7 +257,7 @@ class KeptAnswersBesideResponder(RuleBasedStateMachine):
         entry = suspects[data.draw(st.integers(0, len(suspects) - 1))]
         self.world.registry.renew(entry.instance.id, self.now)
         self.renewed_at = self.now
-        assert entry.status is not Status.SUSPECT
+        assert entry.status is not Status.SUSPECT or entry.missing(self.now), "a report of its check has to come too"
 
     @precondition(lambda self: self.suspects())
     @rule(seconds=st.sampled_from([5.875, 6.0, 6.125, 11.0, 16.0]))
