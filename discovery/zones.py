@@ -19,7 +19,7 @@ from discovery.dns.zones.reserved import reserved, why_no_host
 from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
-from discovery.dns.zones.zone import LiveNames, NoLiveNames, Zone
+from discovery.dns.zones.zone import LiveNames, Zone
 from discovery.store.nearness import Preference
 from discovery.store.registry import Registry
 from discovery.system.files import Reloaded
@@ -164,7 +164,7 @@ class Zones:
     def _live_names(self, origin: Name) -> LiveNames:
         if origin in self._live:
             return self._live[origin]
-        return ReverseZoneNames(origin, self._reverse) if origin[-1:] == _ARPA else NoLiveNames()
+        return ReverseZoneNames(origin, self._reverse) if origin[-1:] == _ARPA else LiveNames()
 
     def _serial(self) -> int:
         return self._registry.index

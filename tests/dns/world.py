@@ -41,7 +41,7 @@ from discovery.dns.zones.reserved import reserved
 from discovery.dns.zones.reverse import ReverseNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
-from discovery.dns.zones.zone import NoLiveNames, Zone
+from discovery.dns.zones.zone import LiveNames, Zone
 from discovery.store.brake import Brake
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.nearness import Preference
@@ -151,7 +151,7 @@ class World:
         statics = [fixed, *self._others]
         origins = [zone.origin for zone in statics]
         return [
-            Zone(zone, self._live.get(zone.origin, NoLiveNames()), self._serial, self._negative_ttl, origins)
+            Zone(zone, self._live.get(zone.origin, LiveNames()), self._serial, self._negative_ttl, origins)
             for zone in statics
         ]
 

@@ -6,11 +6,12 @@ address. It says nothing but "I answered this client at this address not long ag
 
 from __future__ import annotations
 
-import socket
 import struct
 from functools import lru_cache
 
 from siphashc import siphash
+
+from discovery.dns.server.rate_limit import packed
 
 CLIENT_SIZE = 8
 SERVER_SIZE = 16
@@ -66,7 +67,4 @@ class Cookies:
         return head + siphash(self._secret, nonce + head + _packed(client)).to_bytes(8, "little")
 
 
-@lru_cache(maxsize=1024)  # the same clients come back
-def _packed(ip: str) -> bytes:
-    address = ip.partition("%")[0]  # a link-local peer's scope is not part of its address
-    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+_packed = lru_cache(maxsize=1024)(packed)  # the same clients come back

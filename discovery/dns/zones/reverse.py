@@ -21,6 +21,7 @@ from discovery.dns.message.values import OTHER, RR, Answer, Class, Explanation, 
 from discovery.dns.zones import records
 from discovery.dns.zones.selector import instance_label
 from discovery.dns.zones.staleness import longest_ttl, staleness
+from discovery.dns.zones.zone import LiveNames
 from discovery.store.registry import Registry
 from discovery.store.service import Entry, served
 
@@ -112,24 +113,19 @@ class ReverseNames:
         return RR(name, Type.SOA, ttl, records.soa(mname, rname, self._registry.index, ttl))
 
 
-class ReverseZoneNames:
+class ReverseZoneNames(LiveNames):
     """The same names as the live names of a zone file's zone below `arpa`."""
 
     def __init__(self, origin: Name, reverse: ReverseNames) -> None:
         self._origin = origin
         self.reverse = reverse
+        self.ttl = reverse.ttl
 
     def lookup(self, relative: Name, qtype: int, now: float, locality: str | None = None) -> Answer | None:
         return self.reverse.answer((*relative, *self._origin), qtype, now)
 
     def surely_lacks(self, label: bytes) -> bool:
         return False
-
-    def may_be_alias(self, relative: Name) -> bool:
-        return False
-
-    def why_not(self, relative: Name, now: float) -> str:
-        return ""
 
 
 def _has_reverse_name(instance: Instance) -> bool:

@@ -8,12 +8,8 @@ is not made of healthy instances alone says so.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections.abc import Container
 from functools import cache
-from itertools import accumulate, groupby
 
-from discovery.core import metadata
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
 from discovery.core.suggest import Suggester
@@ -22,7 +18,7 @@ from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import NOT_READY, OTHER, Answer, Explanation, Lifetime, type_name
 from discovery.dns.zones import browse
 from discovery.dns.zones.live import ALIAS, OF_FORM, Live, LiveType, Others, aliased
-from discovery.dns.zones.offered import after, as_offered
+from discovery.dns.zones.offered import after, as_many_as_fit, as_offered, candidates_of
 from discovery.dns.zones.selector import (
     PROTOCOL_LABELS,
     Form,
@@ -35,6 +31,7 @@ from discovery.dns.zones.selector import (
 )
 from discovery.dns.zones.spellings import BRANCHES, is_consul, ours
 from discovery.dns.zones.staleness import longest_ttl, staleness
+from discovery.dns.zones.zone import LiveNames
 from discovery.store.absent import absent, why_none
 from discovery.store.nearness import Near, Preference
 from discovery.store.registry import Registry
@@ -51,7 +48,7 @@ _ALL = Selector(None, Form.HOST)  # instances of the service whose name is asked
 MAX_ORIGIN = 136
 
 
-class ServiceZone:
+class ServiceZone(LiveNames):
     """`origin`: at most MAX_ORIGIN octets, else ValueError. `ttl`: the upper bound of a live answer's TTL, seconds.
 
     `most`: answers in one reply, None is all. `preference`: of clients for instances of their zone; None: there is none.
@@ -145,7 +142,7 @@ class ServiceZone:
         kind = OF_FORM[selector.form].get(qtype)
         if entries[0].instance.spec.is_host_name:  # one look where it has an address, as nearly always
             kind, entries = _aliased(selector.form, kind, entries, now)
-        candidates = _candidates(entries, kind)
+        candidates = candidates_of(entries, kind)
         near, by_locality = None, False
         if (
             locality is not None
@@ -158,7 +155,7 @@ class ServiceZone:
         if near is not None and kind is not None:
             behind = near.identities
             candidates = near.front if kind.others is Others.LEFT_OUT else near.front + near.behind
-        chosen = _as_many_as_fit(candidates, kind, behind, now)
+        chosen = as_many_as_fit(candidates, kind, behind, now)
         whole = len(chosen) == len(candidates)
         about = chosen or entries  # a negative is about all
         stale = staleness(self._registry, service.name, about, now)
@@ -214,7 +211,7 @@ class ServiceZone:
         def means(instance: Instance) -> bool:
             return match(instance) is not None and kind.candidate(instance)
 
-        could = _candidates(meant, kind)
+        could = candidates_of(meant, kind)
         near = preference.near(service, locality, could, candidates, means, now) if locality else None
         return near, preference.differs(service, could, candidates, now)
 
@@ -251,10 +248,6 @@ def _is_plain(label: bytes) -> bool:
 _UNDERSCORE = b"_"[0]
 
 
-# Octets of metadata that are parsed for one answer, which takes 5 ms at the most: the metadata of 16 instances always fits.
-_MAX_METADATA = 16 * metadata.MAX_BYTES
-
-
 def _aliased(
     form: Form, kind: LiveType | None, entries: list[Entry], now: float
 ) -> tuple[LiveType | None, list[Entry]]:
@@ -264,38 +257,6 @@ def _aliased(
     preferred = [entry for entry in entries if not entry.suspect(now)] or entries
     found = aliased(form, [as_offered(entry, now) for entry in preferred])
     return (ALIAS, [preferred[index] for index in found]) if found else (kind, entries)
-
-
-def _candidates(entries: list[Entry], kind: LiveType | None) -> list[Entry]:
-    """Without those that surely have no such record. Often few of a service speak HTTP."""
-    if kind is None:
-        return []
-    may_have = kind.may_have
-    return entries if may_have is None else [entry for entry in entries if may_have(entry.instance)]
-
-
-def _as_many_as_fit(entries: list[Entry], kind: LiveType | None, behind: Container[int], now: float) -> list[Entry]:
-    """All, or a part of a very large service: another part every millisecond, and those that are `behind` or suspects only where there is
-    room left.
-    """
-    if kind is None:
-        return entries
-    if len(entries) <= kind.most and not (kind.parses_metadata and sum(map(_metadata_size, entries)) > _MAX_METADATA):
-        return entries
-    groups = groupby(entries, lambda entry: (id(entry) in behind, entry.rank(now)))  # they stand in this order
-    chosen = [entry for _, group in groups for entry in _rotated([*group], now)][: kind.most]
-    if not kind.parses_metadata:
-        return chosen
-    return chosen[: bisect_right(list(accumulate(map(_metadata_size, chosen))), _MAX_METADATA)]
-
-
-def _metadata_size(entry: Entry) -> int:
-    return len(entry.instance.spec.metadata)
-
-
-def _rotated(entries: list[Entry], now: float) -> list[Entry]:
-    start = int(now * 1000) % len(entries)
-    return entries[start:] + entries[:start]
 
 
 def _none_so_far(name: str, chosen: list[Entry], candidates: list[Entry]) -> Explanation:

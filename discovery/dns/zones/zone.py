@@ -6,7 +6,6 @@ Fixed records win over live names; wildcards of the file come last, for names th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from discovery.dns.message.names import Name, to_text
 from discovery.dns.message.values import OTHER, RR, Answer, Explanation, Question, Rcode, Type
@@ -18,34 +17,29 @@ _HINFO = b"\x07RFC8482\x00"
 _HINFO_TTL = 3600
 
 
-class LiveNames(Protocol):
-    """Names that come and go; `relative` is a name without the zone's origin."""
+class LiveNames:
+    """Names that come and go; `relative` is a name without the zone's origin. Here there are none.
+
+    `ttl`: the upper bound of theirs in a transfer, seconds.
+    """
+
+    ttl: int = 0
 
     def lookup(self, relative: Name, qtype: int, now: float, locality: str | None = None) -> Answer | None:
         """None: not mine. `locality`: as a Transport has it."""
-
-    def why_not(self, relative: Name, now: float) -> str:
-        """What to tell the person who asked for a name that does not exist; "" for nothing more."""
-
-    def surely_lacks(self, label: bytes) -> bool:
-        """Whether there is nothing of that name right below the origin; False when it takes more than a look."""
-
-    def may_be_alias(self, relative: Name) -> bool:
-        """Whether there may ever be a CNAME at that name."""
-
-
-class NoLiveNames:
-    def may_be_alias(self, relative: Name) -> bool:
-        return False
-
-    def surely_lacks(self, label: bytes) -> bool:
-        return True
-
-    def lookup(self, relative: Name, qtype: int, now: float, locality: str | None = None) -> None:
         return None
 
     def why_not(self, relative: Name, now: float) -> str:
+        """What to tell the person who asked for a name that does not exist; "" for nothing more."""
         return ""
+
+    def surely_lacks(self, label: bytes) -> bool:
+        """Whether there is nothing of that name right below the origin; False when it takes more than a look."""
+        return True
+
+    def may_be_alias(self, relative: Name) -> bool:
+        """Whether there may ever be a CNAME at that name."""
+        return False
 
 
 class Zone:

@@ -27,6 +27,7 @@ from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import NOT_READY, OTHER, RR, Answer, Cut, Explanation, Lifetime, Rank, Type
 from discovery.dns.zones.records import address, address_type
 from discovery.dns.zones.staleness import longest_ttl, staleness
+from discovery.dns.zones.zone import LiveNames
 from discovery.plugins.consul.directory import Directory, Peer
 from discovery.plugins.consul.settings import ConsulSettings
 from discovery.plugins.consul.views import weights
@@ -85,7 +86,7 @@ def asked_for(relative: Name, datacenter: str) -> Asked | bool:
     return Asked(SERVICE, name, ".".join(tag) or None)
 
 
-class Names:
+class Names(LiveNames):
     """`ttl`: the upper bound of an answer's TTL, seconds."""
 
     def __init__(self, registry: Registry, directory: Directory, settings: ConsulSettings, ttl: int) -> None:

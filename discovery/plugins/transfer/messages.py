@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import AsyncGenerator, Callable, Iterator
+from itertools import chain
 
 from discovery.dns.message.edns import opt_heads
 from discovery.dns.message.query import HEADER, QR, CutShort, Request
@@ -51,7 +52,7 @@ async def messages(
         message.clear()
         return signed
 
-    for number, rr in enumerate(_framed(soa, rest)):
+    for number, rr in enumerate(chain((soa,), rest, (soa,))):
         if rr is None or number % _AT_ONCE == 0:
             await turns().over()
         if rr is None:
@@ -61,12 +62,6 @@ async def messages(
             yield finished()
         message.add(packed)
     yield finished()
-
-
-def _framed(soa: RR, rest: Iterator[RR | None]) -> Iterator[RR | None]:
-    yield soa
-    yield from rest
-    yield soa
 
 
 class _Message:

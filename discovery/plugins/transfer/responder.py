@@ -35,6 +35,7 @@ from discovery.dns.message.values import (
 )
 from discovery.dns.message.wire import Template, error
 from discovery.dns.server.responder import Respond
+from discovery.dns.zones.records import soa_serial
 from discovery.plugins.transfer import tsig
 from discovery.plugins.transfer.sending import Sending
 from discovery.plugins.transfer.tsig import Keys, Signer, Unverified
@@ -48,7 +49,6 @@ _TYPES = (Type.AXFR, Type.IXFR)
 _ON_THE_WIRE = tuple(rtype.to_bytes(2, "big") for rtype in _TYPES)
 # Type, class and the first half of the TTL of a TSIG record. What has these octets by chance is looked at more closely, and passes.
 _TSIG_MARK = tsig.TYPE.to_bytes(2, "big") + b"\0\xff\0\0"
-_SERIAL = slice(-20, -16)  # in an SOA's data
 
 _FORMERR = Answer(rcode=Rcode.FORMERR, authoritative=False)
 _NOT_LOADED = Answer.failed(
@@ -159,9 +159,8 @@ class TransferResponder:
         if serial is None:
             return _FORMERR
         soa = zone.soa()
-        ours = int.from_bytes(soa.rdata[_SERIAL], "big")
         # RFC 1995 §2: the SOA alone when there is nothing newer, and when more does not fit a datagram.
-        return Answer.of([soa]) if transport.stream is None or not _is_newer(ours, serial) else None
+        return Answer.of([soa]) if transport.stream is None or not _is_newer(soa_serial(soa.rdata), serial) else None
 
     def _unverified(self, query: Request, unverified: Unverified) -> bytes:
         """RFC 8945 §5.3.2."""
@@ -199,7 +198,7 @@ def _serial_of(packet: bytes) -> int | None:
     answers, authorities = int.from_bytes(packet[6:8], "big"), int.from_bytes(packet[8:10], "big")
     for record in records(packet)[answers : answers + authorities]:
         if record.type == Type.SOA and record.end - record.rdata >= 22:
-            return int.from_bytes(packet[record.rdata : record.end][_SERIAL], "big")
+            return soa_serial(packet[record.rdata : record.end])
     return None
 
 

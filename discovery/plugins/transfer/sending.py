@@ -11,8 +11,6 @@ from discovery.core.log_fields import fields
 from discovery.dns.message.names import Name, to_text
 from discovery.dns.message.query import CutShort, Request
 from discovery.dns.message.values import OTHER, Answer, Explanation
-from discovery.dns.zones.reverse import ReverseZoneNames
-from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.zone import Zone
 from discovery.plugins.transfer.contents import contents
 from discovery.plugins.transfer.messages import Totals, messages
@@ -142,7 +140,7 @@ class Sending:
 
     async def _zone(self, query: Request, signer: Signer, totals: Totals) -> AsyncGenerator[bytes]:
         question = query.question
-        snapshot = Snapshot(self._registry, _max_ttl(self.zones[question.name]))
+        snapshot = Snapshot(self._registry, self.zones[question.name].live.ttl)
         self._snapshots.add(snapshot)
         try:
             await snapshot.take(self._clock)
@@ -159,12 +157,6 @@ class Sending:
         async with aclosing(parts):
             async for message in parts:
                 yield message
-
-
-def _max_ttl(zone: Zone) -> int:
-    if isinstance(zone.live, ServiceZone):
-        return zone.live.ttl
-    return zone.live.reverse.ttl if isinstance(zone.live, ReverseZoneNames) else 0
 
 
 def _tell(query: Request, signer: Signer, client: str, totals: Totals, seconds: float) -> None:

@@ -20,7 +20,7 @@ from discovery.dns.zones.chaos import ServerNames
 from discovery.dns.zones.reverse import ReverseNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
-from discovery.dns.zones.zone import NoLiveNames, Zone
+from discovery.dns.zones.zone import LiveNames, Zone
 from discovery.plugins.allow import Allow
 from discovery.plugins.allow.settings import AllowSettings
 from tests.dns.world import World, forget, load, make_query, parsed
@@ -61,7 +61,7 @@ class Asked:
         self.zones = [
             Zone(
                 file,
-                ServiceZone(file.origin, self.registry, 5) if name in live else NoLiveNames(),
+                ServiceZone(file.origin, self.registry, 5) if name in live else LiveNames(),
                 lambda: self.registry.index,
                 2,
                 origins,

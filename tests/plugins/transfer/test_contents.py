@@ -14,7 +14,7 @@ from discovery.dns.zones import browse
 from discovery.dns.zones.live import LIVE_TYPES
 from discovery.dns.zones.reverse import ReverseNames, ReverseZoneNames
 from discovery.dns.zones.service_zone import ServiceZone
-from discovery.dns.zones.zone import NoLiveNames, Zone
+from discovery.dns.zones.zone import LiveNames, Zone
 from discovery.plugins.transfer import contents
 from tests.dns.world import INDEX, World, load, request
 from tests.plugins.transfer.primary import Primary
@@ -231,7 +231,7 @@ async def test_browsing_has_as_many_types_as_an_answer(tmp_path: Path) -> None:
 
 def test_other_live_names_than_these_have_none() -> None:
     [fixed] = load({"legacy.example": ""})
-    zone = Zone(fixed, NoLiveNames(), lambda: 1, 2)
+    zone = Zone(fixed, LiveNames(), lambda: 1, 2)
     assert {rr.type for rr in contents.contents(zone, (), (), 1) if rr} == {Type.NS, Type.A}
     assert zone.lookup(Question(zone.origin, Type.AXFR), 0.0).rcode == Rcode.NOERROR
     assert not isinstance(zone.live, ServiceZone)
