@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -18,8 +19,8 @@ from discovery.moving.plan import Here, Plan, plan
 _TTL, _EVERY, _PER_SECOND = 30.0, 10.0, 250
 # Of one that copies once and goes: the longest that a registry gives.
 _ONCE_TTL = 3600.0
-# Instances of one request.
-_AT_ONCE = 200
+# Of one request: instances; octets; and commas, lists and objects. A server reads twice as much of one body, or more.
+_AT_ONCE, _OCTETS, _WORK = 200, 512 * 1024, 60_000
 # Seconds between two tries of a source that is away: twice as many each time, up to the second.
 _AGAIN, _MOST_AGAIN = 1.0, 15.0
 # Seconds after a change in which others are waited for.
@@ -119,7 +120,7 @@ class Import:
         await self._send(what.put, [*changed, *due[:_AT_ONCE]], min(max(_TTL, 3 * every), _ONCE_TTL))
         if len(due) > _AT_ONCE:
             return _AT_ONCE / _PER_SECOND
-        if time.monotonic() >= self._planned_at + _EVERY:
+        if time.monotonic() >= self._planned_at + every:
             self._what = None
         next_at = min((sent.at + every for sent in self._sent.values()), default=now + _EVERY)
         return max(0.0, min(_EVERY, next_at - time.monotonic()))
@@ -190,17 +191,21 @@ class Import:
     async def _send(self, bodies: Mapping[Key, Json], keys: Sequence[Key], ttl: float) -> int:
         """In parts that a server's rate allows. How many it took."""
         about = {"ttl": ttl, "hold": self._hold, "importedFrom": self._source.name}
-        count = 0
-        for start in range(0, len(keys), _AT_ONCE):
-            if start:
-                await asyncio.sleep(_AT_ONCE / _PER_SECOND)
-            part = {key: bodies[key] for key in keys[start : start + _AT_ONCE]}
-            items = [body if "lease" in body else body | about for body in part.values()]
-            reply = await self._registry.request("POST", "/registrations", json={"instances": items})
-            results: Sequence[Mapping[str, Any]] = reply.content["results"]
-            for (key, body), result in zip(part.items(), results, strict=True):
+        count = sent = 0
+        for part in _parts([(key, bodies[key]) for key in keys]):
+            await asyncio.sleep(sent / _PER_SECOND)
+            sent = len(part)
+            if sent == 1 and _share(bodies[part[0]]) > 1:
+                results: Sequence[Mapping[str, Any]] = [
+                    {"status": 413, "message": "so much is said of it that no request has it"}
+                ]
+            else:
+                items = [body if "lease" in body else body | about for body in map(bodies.__getitem__, part)]
+                reply = await self._registry.request("POST", "/registrations", json={"instances": items})
+                results = reply.content["results"]
+            for key, result in zip(part, results, strict=True):
                 if result.get("code") != "TOO_MANY_REGISTRATIONS":
-                    self._sent[key] = _Sent(body, time.monotonic())
+                    self._sent[key] = _Sent(bodies[key], time.monotonic())
                     self._note(key, result)
             count += sum(result["status"] < HTTPStatus.MULTIPLE_CHOICES for result in results)
         return count
@@ -224,3 +229,24 @@ class Import:
                 )
             except Refused as error:
                 self._tell(str(error))
+
+
+def _parts(bodies: Iterable[tuple[Key, Json]]) -> Iterator[list[Key]]:
+    """Each fits one request, or is a single one that fits none."""
+    part, left = list[Key](), 0.0
+    for key, body in bodies:
+        if (share := _share(body)) > left:
+            if part:
+                yield part
+            part, left = [], 1 + 1e-9
+        part.append(key)
+        left -= share
+    if part:
+        yield part
+
+
+def _share(body: Json) -> float:
+    """Of one request."""
+    text = json.dumps(body)
+    work = text.count(",") + 3 * (text.count("[") + text.count("{"))
+    return max(1 / _AT_ONCE, len(text) / _OCTETS, work / _WORK)

@@ -176,6 +176,17 @@ async def test_over_tls_the_authority_is_a_setting_that_a_refusal_names(
             of(old.url)
 
 
+async def test_what_is_too_large_for_one_request_is_sent_in_several_and_what_is_for_any_is_told(api: Api) -> None:
+    said: list[str] = []
+    async with OtherConsul().serving("consul") as old:
+        for number in range(8):
+            old.put("web", f"10.0.0.{number}", 80, Tags=[f"{tag}," + "," * 900 for tag in range(16)])
+        old.put("huge", "10.0.0.1", 80, Meta={"key": "x" * 3_000_000})
+        async with imported(api, Consul(old.url), said):
+            await until(lambda: len(places(api)) == 8)
+            await until(lambda: any("huge 10.0.0.1:80 is not copied: " in line for line in said))
+
+
 async def test_a_change_is_sent_alone_and_many_copies_in_parts(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "_EVERY", LIMIT)
     monkeypatch.setattr(importing, "_AT_ONCE", 2)
