@@ -11,6 +11,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -36,6 +37,7 @@ class WriteRefused(Exception):
         self.written = written
 
 
+@dataclass(eq=False)
 class BackgroundWriter(Generic[T]):
     """To be made and used in the event loop. Its `trouble` is a warning of its owner; the log says what is lost at the end.
 
@@ -48,29 +50,19 @@ class BackgroundWriter(Generic[T]):
     `max_items`, `max_octets`: more than this waiting is `full`. The writer itself never drops anything: its owner lets nothing more in.
     """
 
-    def __init__(
-        self,
-        name: str,
-        file: Path,
-        write: Callable[[Sequence[T]], None],
-        close_file: Callable[[], None],
-        meanwhile: str,
-        *,
-        patience: float,
-        max_items: int,
-        max_octets: int,
-        recovered: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._name = name
-        self._log = logging.getLogger(f"discovery.{name}")
-        self._file = file
-        self._write = write
-        self._close_file = close_file
-        self._meanwhile = meanwhile
-        self._recovered = recovered
-        self._patience = patience
-        self._max_items = max_items
-        self._max_octets = max_octets
+    name: str
+    file: Path
+    write: Callable[[Sequence[T]], None]
+    close_file: Callable[[], None]
+    meanwhile: str
+    _: KW_ONLY
+    patience: float
+    max_items: int
+    max_octets: int
+    recovered: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self._log = logging.getLogger(f"discovery.{self.name}")
         self._backlog = Backlog[T]()
         self._waiters: list[tuple[int, asyncio.Future[str | None]]] = []
         self._failing: str | None = None
@@ -85,7 +77,7 @@ class BackgroundWriter(Generic[T]):
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._groups: SimpleQueue[Sequence[T] | None] = SimpleQueue()
         # A daemon: a thread that hangs in the kernel must not keep the process from ending.
-        threading.Thread(target=self._serve, name=name, daemon=True).start()
+        threading.Thread(target=self._serve, name=self.name, daemon=True).start()
 
     @property
     def added(self) -> int:
@@ -99,7 +91,7 @@ class BackgroundWriter(Generic[T]):
 
     @property
     def full(self) -> bool:
-        return len(self._backlog) >= self._max_items or self._backlog.octets >= self._max_octets
+        return len(self._backlog) >= self.max_items or self._backlog.octets >= self.max_octets
 
     @property
     def refuses(self) -> str | None:
@@ -110,11 +102,11 @@ class BackgroundWriter(Generic[T]):
         """For a warning: the file refuses, has done so since this was asked last, or is behind."""
         reason, self._failed = self.refuses or self._failed, None
         if reason is not None:
-            return f"{self._file} cannot be written: {reason}; {self._meanwhile}. Is its disk full, read-only or away?"
+            return f"{self.file} cannot be written: {reason}; {self.meanwhile}. Is its disk full, read-only or away?"
         since = self._loop.time() - self._group_at
         if self._overdue is None or since < SLOW_SECONDS:
             return None
-        return f"{self._file} is behind: {len(self._backlog):,} changes wait, for the disk has not answered for {since:.0f} s"
+        return f"{self.file} is behind: {len(self._backlog):,} changes wait, for the disk has not answered for {since:.0f} s"
 
     def put(self, item: T, octets: int = 0) -> int:
         """The item's number. What one turn of the event loop puts is written together, unless it is more than a group may have."""
@@ -151,8 +143,8 @@ class BackgroundWriter(Generic[T]):
         if left := len(self._backlog):
             reason = self.refuses or f"the disk has not answered for {CLOSE_SECONDS:g} s"
             self._log.error(
-                "%s: %d writes could not be made before the end: %s", self._file, left, reason,
-                extra=fields(f"{self._name}.lost", file=self._file, writes=left, reason=reason),
+                "%s: %d writes could not be made before the end: %s", self.file, left, reason,
+                extra=fields(f"{self.name}.lost", file=self.file, writes=left, reason=reason),
             )  # fmt: skip
         return left
 
@@ -160,7 +152,7 @@ class BackgroundWriter(Generic[T]):
         """The next write, or the end."""
         self._next = None
         if self._backlog:
-            self._overdue = self._loop.call_later(self._patience, self._is_overdue)
+            self._overdue = self._loop.call_later(self.patience, self._is_overdue)
             self._group_at = self._loop.time()
             self._groups.put(self._backlog.group())
         elif self._closing:
@@ -174,7 +166,7 @@ class BackgroundWriter(Generic[T]):
 
     def _is_overdue(self) -> None:
         self._tries_again = False
-        self._fail(f"the disk has not answered for {self._patience:g} s")
+        self._fail(f"the disk has not answered for {self.patience:g} s")
 
     def _returned(self, written: int, reason: str | None) -> None:
         """A write has come to its end."""
@@ -204,7 +196,7 @@ class BackgroundWriter(Generic[T]):
     def _recover(self) -> None:
         if self._failing is not None:
             self._failing = None
-            self._recovered()
+            self.recovered()
 
     def _tell(self, upto: int, reason: str | None) -> None:
         waiters, self._waiters = self._waiters, []
@@ -220,14 +212,14 @@ class BackgroundWriter(Generic[T]):
         while (group := self._groups.get()) is not None:
             self._call_loop(partial(self._returned, *self._stored(group)))
         try:
-            self._close_file()
+            self.close_file()
         except Exception:
             self._log.exception("a file could not be closed", extra=fields("file.close_failed"))
         self._call_loop(partial(_end, self._ended))
 
     def _stored(self, group: Sequence[T]) -> tuple[int, str | None]:
         try:
-            self._write(group)
+            self.write(group)
         except WriteRefused as refused:
             return refused.written, refused.reason
         except Exception:

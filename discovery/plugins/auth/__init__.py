@@ -74,9 +74,8 @@ class Auth(Plugin):
         if self._file is not None:
             self._file.on_change = self._use
         self._routes = TokenRoutes(
-            lambda: self._tokens, revoked, wall, self._used,
-            reads_need_token=reads_need_token and bool(own or files), file=file,
-            failure=lambda: None if self._file is None else self._file.failure,
+            lambda: self._tokens, revoked, wall, self._used, reads_need_token and bool(own or files), file,
+            lambda: None if self._file is None else self._file.failure,
         )  # fmt: skip
 
     def install(self, seams: Seams) -> None:

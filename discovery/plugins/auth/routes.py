@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -79,31 +80,20 @@ class TokensReply(Reply):
     message: Perhaps[str] = Field(None, description="what to set, where there are no tokens")
 
 
+@dataclass(eq=False)
 class TokenRoutes:
     """`tokens()`: those that this node takes. `used`: when each was last, by name, epoch seconds. `revoked`: by SHA-256, on all nodes.
     `failure()`: why `file` was not read anew. `engine` is set before the first write.
     """
 
-    engine: Engine
-
-    def __init__(
-        self,
-        tokens: Callable[[], Tokens],
-        revoked: Mapping[bytes, Revocation],
-        wall: Callable[[], float],
-        used: Mapping[str, float],
-        *,
-        reads_need_token: bool,
-        file: Path | None,
-        failure: Callable[[], str | None],
-    ) -> None:
-        self._tokens = tokens
-        self._revoked = revoked
-        self._wall = wall
-        self._used = used
-        self._reads_need_token = reads_need_token
-        self._file = file
-        self._failure = failure
+    tokens: Callable[[], Tokens]
+    revoked: Mapping[bytes, Revocation]
+    wall: Callable[[], float]
+    used: Mapping[str, float]
+    reads_need_token: bool
+    file: Path | None
+    failure: Callable[[], str | None]
+    engine: Engine = field(init=False)
 
     def listing(self) -> Route:
         return Route(
@@ -125,16 +115,16 @@ class TokenRoutes:
         ]  # fmt: skip
 
     def list(self, request: Request) -> Json:
-        tokens = self._tokens().all
-        now = self._wall()
+        tokens = self.tokens().all
+        now = self.wall()
         content = {
             "tokens": [self._listed(token, now) for token in tokens],
-            "revoked": [shown(sha256, each) for sha256, each in self._revoked.items()],  # oldest first
-            "readsNeedToken": self._reads_need_token,
-            "file": None if self._file is None else str(self._file),
-            "fileFailure": self._failure(),
+            "revoked": [shown(sha256, each) for sha256, each in self.revoked.items()],  # oldest first
+            "readsNeedToken": self.reads_need_token,
+            "file": None if self.file is None else str(self.file),
+            "fileFailure": self.failure(),
         }
-        if not tokens and self._file is None:
+        if not tokens and self.file is None:
             content["message"] = _NONE
         return content
 
@@ -147,8 +137,8 @@ class TokenRoutes:
             "admin": token.grants.admin,
             "expires": None if token.expires is None else iso(token.expires),
             "expired": token.expires is not None and now >= token.expires,
-            "revoked": token.digest in self._revoked,
-            "lastUsed": None if (used := self._used.get(token.name)) is None else iso(used),
+            "revoked": token.digest in self.revoked,
+            "lastUsed": None if (used := self.used.get(token.name)) is None else iso(used),
         }
 
     async def revoke(self, request: Request) -> Json:
@@ -173,11 +163,11 @@ class TokenRoutes:
         """Digest, name, expiry. HttpError 404."""
         if _SHA256.fullmatch(text):
             sha256 = bytes.fromhex(text)
-            token = self._tokens().of(sha256)
+            token = self.tokens().of(sha256)
             return (sha256, "", None) if token is None else (sha256, token.name, token.expires)
-        if (token := self._tokens().called(text)) is not None:
+        if (token := self.tokens().called(text)) is not None:
             return token.digest, token.name, token.expires
-        for sha256, revoked in reversed(list(self._revoked.items())):  # done before, and out of the file since
+        for sha256, revoked in reversed(list(self.revoked.items())):  # done before, and out of the file since
             if revoked.name == text:
                 return sha256, text, revoked.expires
         raise HttpError(

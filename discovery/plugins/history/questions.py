@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,24 +47,19 @@ _DEFAULT_LIMIT = 100
 _MAX_GONE = 100
 
 
+@dataclass(eq=False)
 class Questions:
     """`clock`: monotonic seconds, the registry's; `wall`: epoch seconds. `tokens`: not empty where who asked is for tokens with the right
     read alone. `recorder`: None where no history is kept.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        clock: Callable[[], float],
-        wall: Callable[[], float],
-        tokens: list[Any],
-        recorder: Callable[[], Recorder | None],
-    ) -> None:
-        self._registry = registry
-        self._clock = clock
-        self._wall = wall
-        self._tokens = tokens
-        self._recorder = recorder
+    registry: Registry
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    tokens: list[Any]
+    recorder: Callable[[], Recorder | None]
+
+    def __post_init__(self) -> None:
         self._waiting = 0
         self._ended = False
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="history")
@@ -92,7 +88,7 @@ class Questions:
 
     async def history(self, request: Request) -> Answer:
         values = values_of(request)
-        caller, wall = request.caller, self._wall()
+        caller, wall = request.caller, self.wall()
         asked = Asked(
             values.get("service"), values.get("ip"), values.get("actor"), values.get("kind"),
             *period(values, wall),
@@ -109,25 +105,25 @@ class Questions:
     async def explain(self, request: Request) -> Answer:
         name = service_name(request.names["name"])
         values = values_of(request)
-        wall = self._wall()
+        wall = self.wall()
         instant = values["at"](wall) if "at" in values else wall
         if instant > wall:
             raise InvalidField("at", f"{iso(instant)} lies ahead: it is {iso(wall)} here")
-        sees_names = not self._tokens or request.caller.grants.may_write(fold(name))
+        sees_names = not self.tokens or request.caller.grants.may_write(fold(name))
         now = None if "at" in values else self._as_it_is(fold(name), sees_names)
         untold, shown = self._untold(fold(name)), partial(_explained, name, instant, sees_names, now)
         return await self._read(lambda reading: shown(reading.service_at(fold(name), instant, untold)))
 
     def _as_it_is(self, name: str, sees_names: bool) -> list[Account]:
-        service, now = self._registry.service(name), self._clock()
+        service, now = self.registry.service(name), self.clock()
         if service is None:
             return []
-        by = askers(service, self._registry.log) if sees_names else None
-        return accounts(self._registry, service, service.entries.values(), now, by)
+        by = askers(service, self.registry.log) if sees_names else None
+        return accounts(self.registry, service, service.entries.values(), now, by)
 
     def _untold(self, name: str) -> dict[str, float]:
         """By id, when the leases ended that are over, and no event has told of it."""
-        service, now, wall_of = self._registry.service(name), self._clock(), self._registry.walls()
+        service, now, wall_of = self.registry.service(name), self.clock(), self.registry.walls()
         return {
             entry.instance.id: wall_of(entry.lease_end)
             for entry in (() if service is None else service.entries.values())
@@ -137,7 +133,7 @@ class Questions:
     # -- in a thread
 
     async def _read(self, ask: Callable[[Reading], bytes]) -> Answer:
-        if (recorder := self._recorder()) is None:
+        if (recorder := self.recorder()) is None:
             raise HttpError(
                 404, "NOT_RECORDED", "No history is kept here: it takes a DATA_DIR, and HISTORY_DAYS above 0"
             )
@@ -173,7 +169,7 @@ class Questions:
             future.exception()  # whoever asked may have left
 
     def _may_see_actors(self, caller: Caller) -> bool:
-        return not self._tokens or caller.grants.may_read
+        return not self.tokens or caller.grants.may_read
 
 
 def _refuse(caller: Caller) -> None:

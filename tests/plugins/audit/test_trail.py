@@ -155,7 +155,7 @@ async def test_a_disk_that_hangs_holds_no_write_for_longer_than_the_trail_has_pa
         file.hold()
         async with asyncio.timeout(60):
             await house.submit(Register(spec(port=80)))
-        house.trail.writer._patience = 3600
+        house.trail.writer.patience = 3600
         async with asyncio.timeout(60):  # only the first one has waited
             for port in range(81, 90):
                 await house.submit(Register(spec(port=port)))

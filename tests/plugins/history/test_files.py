@@ -213,12 +213,12 @@ async def test_a_full_disk_refuses_nobody_and_what_was_not_written_is_counted(
     assert house.recorder.writer.refuses == "database or disk is full"
     said = house.recorder.writer.trouble() or ""
     assert "cannot be written: database or disk is full; everything else goes on" in said
-    monkeypatch.setattr(house.recorder.writer, "_max_items", 1)
+    monkeypatch.setattr(house.recorder.writer, "max_items", 1)
     lost_from = house.wall()
     house.register(spec("web", port=3))  # there is no room to keep it
     assert house.recorder.unwritten == 1
     monkeypatch.undo()
-    house.recorder.writer._max_items = 1000
+    house.recorder.writer.max_items = 1000
     await until_written(house)
     house.advance(5.0)
     house.register(spec("web", port=4))
