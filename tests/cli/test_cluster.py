@@ -11,7 +11,8 @@ import pytest
 from discovery import __version__
 from discovery.engines.etcd import membership
 from tests.cli.live import At, discovery
-from tests.engines.etcd.cluster import EtcdCluster, free_port
+from tests.engines.etcd.cluster import EtcdCluster
+from tests.ports import free_port
 from tests.stories.cluster.nodes import engine, etcd_of, etcdctl, index, nodes, starts_and_fails, url_of
 from tests.stories.process import Discovery, running, until
 

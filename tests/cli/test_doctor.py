@@ -18,8 +18,9 @@ from discovery.cli.doctor.resolver import hosts_sources, local_pitfalls, name_se
 from discovery.cli.setting_list import names
 from discovery.settings import Settings
 from tests.cli.live import Done, discovery, without_variables
+from tests.ports import free_port
 from tests.stories.dig import dig
-from tests.stories.judges.daemon import answers_tcp, daemon, free_port
+from tests.stories.judges.daemon import answers_tcp, daemon
 from tests.stories.process import Discovery, running
 
 

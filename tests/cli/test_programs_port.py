@@ -10,16 +10,12 @@ import pytest
 from discovery.cli import program
 from discovery.cli.program import ProgramsPort
 from tests.client.servers import nobody
+from tests.ports import free_port
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "WARN_AFTER", 0.02)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 async def said(port: ProgramsPort, caplog: pytest.LogCaptureFixture) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.live import At, process
+from tests.ports import free_port
 from tests.stories.process import LIMIT, ROOT, Discovery, environment, running, until
 
 fcntl = pytest.importorskip("fcntl")
@@ -157,8 +157,7 @@ def test_top_is_drawn_anew_until_ctrl_c_which_is_130(server: Discovery) -> None:
 
 
 def test_a_program_under_run_finds_no_input_on_a_terminal_instead_of_being_stopped_by_it(server: Discovery) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
+    port = str(free_port())
     reads = [sys.executable, "-c", "import sys; sys.exit(7 + len(sys.stdin.read()))"]
     shown = screen(80, server, "run", "--name", "reads", "--port", port, "--", *reads)
     assert shown.status == 7, shown.raw

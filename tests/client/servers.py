@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.ports import free_port
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -51,8 +53,7 @@ async def silent() -> AsyncIterator[str]:
 
 def nobody() -> str:
     """A base URL where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 # -- JSON that is another than a registry's

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import discovery
 from tests.docs.console import BLOCK, Bash, check
+from tests.ports import free_port
 from tests.programs import program
-from tests.stories.judges.daemon import answers_tcp, daemon, free_port
+from tests.stories.judges.daemon import answers_tcp, daemon
 from tests.stories.process import LIMIT, ROOT, running, until
 
 DOCS = Path(discovery.__file__).parent / "docs"

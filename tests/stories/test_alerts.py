@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.deploy.rules import ALERTS
-from tests.stories.judges.daemon import Daemon, daemon, free_port
+from tests.ports import free_port
+from tests.stories.judges.daemon import Daemon, daemon
 from tests.stories.liveness.beating import beating, crowd
 from tests.stories.process import ROOT, Discovery, running, until
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.programs import program
 from tests.stories.node_js import node_running
 from tests.stories.process import LIMIT, ROOT, Discovery, running, until
@@ -90,9 +91,7 @@ def test_curl_sees_what_happens_at_once_and_is_forgotten_when_it_ends() -> None:
 
 
 def test_an_eventsource_comes_back_after_a_restart_and_misses_nothing(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings: dict[str, Any] = {"DATA_DIR": str(tmp_path), "PORT": port, "HEARTBEAT_TIMEOUT_SECONDS": 3600}
     with ExitStack() as stack:
         server = stack.enter_context(running(**settings))

@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from base64 import b64encode
@@ -35,6 +34,7 @@ from discovery.store.reaper import Reaper
 from discovery.store.registration import Deregister, Register
 from discovery.store.registry import Registry
 from discovery.store.write import Write
+from tests.ports import free_port
 from tests.programs import program
 from tests.waiting import until
 
@@ -43,12 +43,6 @@ T = TypeVar("T")
 # Seconds. Three heartbeats fit into a lease of 3 s, and each scenario into half a minute.
 TTL, FLUSH = 3.0, 0.5
 LIMIT = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Member:

@@ -23,7 +23,8 @@ from discovery.engines.etcd.messages import (
     put,
     unchanged_since,
 )
-from tests.engines.etcd.cluster import EtcdCluster, Proxy, cluster_of, free_port
+from tests.engines.etcd.cluster import EtcdCluster, Proxy, cluster_of
+from tests.ports import free_port
 from tests.programs import program
 from tests.waiting import until
 

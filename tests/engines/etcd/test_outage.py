@@ -10,7 +10,8 @@ import pytest
 from discovery.core.instance import Key
 from discovery.engines.etcd.gateway import CALL_SECONDS
 from discovery.store.errors import EngineAway
-from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, free_port, nodes_of
+from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of
+from tests.ports import free_port
 from tests.waiting import until
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.plugins.started import Running, running, settings
-from tests.stories.judges.daemon import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture(name="it")

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from discovery.client import RegistryClient, RegistryError, Resolver, Service
+from tests.ports import free_port
 from tests.stories.client.relay import Relay
-from tests.stories.client.test_run import free_port
 from tests.stories.process import LIMIT, Discovery, running
 
 NAME = "api"

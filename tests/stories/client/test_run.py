@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.stories.process import LIMIT, ROOT, Discovery, environment, running, until
 
 LEGACY = Path(__file__).with_name("legacy.py")
@@ -36,11 +36,6 @@ def patient() -> Iterator[Discovery]:
     """DNS caches may keep its answers for an hour."""
     with running(DNS_TTL_SECONDS=3600) as discovery:
         yield discovery
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Run:

@@ -19,8 +19,9 @@ import dns.message
 import dns.query
 
 from tests.deploy.rules import DEPLOY
+from tests.ports import free_port
 from tests.stories.cluster.nodes import etcd_of, link_to, node, nodes, ready, url_of
-from tests.stories.judges.daemon import answers_tcp, daemon, free_port
+from tests.stories.judges.daemon import answers_tcp, daemon
 from tests.stories.process import LIMIT, Discovery, until
 
 

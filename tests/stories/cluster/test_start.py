@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.etcd.cluster import EtcdCluster
+from tests.ports import free_port
 from tests.stories.cluster.nodes import (
     TTL,
     addresses,
@@ -21,7 +22,6 @@ from tests.stories.cluster.nodes import (
     starts_and_fails,
     url_of,
 )  # fmt: skip
-from tests.stories.judges.daemon import free_port
 from tests.stories.process import running, until
 
 

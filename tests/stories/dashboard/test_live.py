@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.ports import free_port
 from tests.stories.dashboard.visits import Visits, hide, is_live, row, type_token
 from tests.stories.process import Discovery, running, until
 
@@ -117,9 +117,7 @@ def objects(page: Page, module: str, kind: str) -> int:
 
 
 def test_a_server_that_starts_again_under_the_page_is_followed_without_a_reload(visit: Visits, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings: dict[str, Any] = {"PORT": port, "DATA_DIR": str(tmp_path), "HEARTBEAT_TIMEOUT_SECONDS": 600}
     visit.faults.expect("net::ERR_")
     with running(**settings) as server:

@@ -70,22 +70,6 @@ def daemon(name: str, *arguments: str, folder: Path, prefix: Sequence[str] = ())
             copy.unlink()  # pytest keeps the folder
 
 
-def free_port() -> int:
-    """On 127.0.0.1, for UDP and TCP."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            socket.socket(type=socket.SOCK_DGRAM) as datagram,
-        ):
-            stream.bind(("127.0.0.1", 0))
-            port: int = stream.getsockname()[1]
-            try:
-                datagram.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-
-
 def answers_tcp(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=LIMIT).close()

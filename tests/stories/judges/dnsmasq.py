@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.stories.judges.daemon import answers_tcp, daemon, free_port
+from tests.ports import free_port
+from tests.stories.judges.daemon import answers_tcp, daemon
 
 
 @contextmanager

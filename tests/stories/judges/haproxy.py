@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import discovery
-from tests.stories.judges.daemon import Daemon, answers_tcp, daemon, free_port
+from tests.ports import free_port
+from tests.stories.judges.daemon import Daemon, answers_tcp, daemon
 from tests.stories.process import LIMIT
 
 PAGE = Path(discovery.__file__).parent / "docs" / "proxies.md"

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import discovery
+from tests.ports import free_port
 from tests.stories.judges.backends import backend, get
-from tests.stories.judges.daemon import Daemon, answers_tcp, daemon, free_port
+from tests.stories.judges.daemon import Daemon, answers_tcp, daemon
 from tests.stories.process import Discovery, running
 
 PAGE = (Path(discovery.__file__).parent / "docs" / "proxies.md").read_text()

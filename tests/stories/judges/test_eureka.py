@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from discovery.plugins import sd
-from tests.stories.judges.daemon import daemon, free_port
+from tests.ports import free_port
+from tests.stories.judges.daemon import daemon
 from tests.stories.node_js import node_running
 from tests.stories.process import LIMIT, Discovery, running, until
 

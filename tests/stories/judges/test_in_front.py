@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import discovery
-from tests.stories.judges.daemon import answers_tcp, daemon, free_port
+from tests.ports import free_port
+from tests.stories.judges.daemon import answers_tcp, daemon
 from tests.stories.process import LIMIT, running
 
 PAGE = (Path(discovery.__file__).parent / "docs" / "proxies.md").read_text()

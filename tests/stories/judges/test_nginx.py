@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.stories.judges.backends import backend, get
-from tests.stories.judges.daemon import Daemon, answers_tcp, daemon, free_port
+from tests.stories.judges.daemon import Daemon, answers_tcp, daemon
 from tests.stories.process import Discovery, running
 
 _CONFIG = """

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.programs import is_at_least
-from tests.stories.judges.daemon import answers_tcp, daemon, free_port
+from tests.stories.judges.daemon import answers_tcp, daemon
 
 _CONFIG = """
 server:
