@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from discovery.client import RegistryClient
 from discovery.moving import eureka, importing, syncing
@@ -315,6 +316,30 @@ async def test_who_has_not_moved_sees_who_has_for_as_long_as_it_is_here(api: Api
         async with synced(api, of(old.url, api.url)):  # another process, which knows nothing
             await api.put(f"/instances/{next(iter(api.registry)).instance.id}/drain")
             await until(lambda: not there(old))
+
+
+class SlowConsul(OtherConsul):
+    """Takes no registration before another one comes, and no beat either."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._two = asyncio.Barrier(2)
+
+    async def _register(self, request: web.Request) -> web.Response:
+        await self._two.wait()
+        return await super()._register(request)
+
+    async def _pass(self, request: web.Request) -> web.Response:
+        await self._two.wait()
+        return await super()._pass(request)
+
+
+async def test_many_are_told_and_beat_side_by_side(api: Api) -> None:
+    async with SlowConsul().serving("consul") as old:
+        for port in (1, 2):
+            await api.register(port=port)
+        async with synced(api, Consul(old.url, api.url)):
+            await until(lambda: len(old.passed) >= 4)
 
 
 async def test_two_syncs_and_two_imports_make_no_circle(api: Api) -> None:
