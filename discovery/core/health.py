@@ -50,14 +50,15 @@ class Finding(NamedTuple):
 
 # Of all that never said anything: one object.
 WELL = Finding()
-_HEALTHS = frozenset(Health)
+_HEALTHS: Mapping[object, Health] = {each.value: each for each in Health}
 
 
 def health_named(field: str, value: object) -> Health:
     """InvalidField."""
-    if not isinstance(value, str) or value not in _HEALTHS:
+    found = _HEALTHS.get(value) if isinstance(value, str) else None
+    if found is None:
         raise InvalidField(field, "must be passing, warning or failing")
-    return Health(value)
+    return found
 
 
 def _output(value: object, field: str) -> str:

@@ -35,11 +35,12 @@ See = Callable[[Request, str, float], None]
 class _Count:
     """Of requests of one route, method and status."""
 
-    __slots__ = ("kind", "method", "number", "route", "seconds", "status")
+    __slots__ = ("is_sampled", "kind", "level", "method", "number", "route", "seconds", "status")
 
     def __init__(self, route: Route, method: str, status: str, seconds: Histogram) -> None:
         self.route = route.template
         self.kind = route.kind
+        self.level, self.is_sampled = route.kind.level, route.kind.endless
         self.method = method
         self.status = status
         self.seconds = seconds
@@ -68,12 +69,12 @@ class Traffic:
         route = request.route
         count = self._known.get((route, request.method, request.status)) or self._first(request)
         count.number += 1
-        if not count.kind.endless and not request.waited:
+        if not count.is_sampled and not request.waited:
             count.seconds.observe(seconds)
         self._left -= 1
         if self._left < 0:
             self._show(count, request, address, seconds)
-        if _is_logged(count.kind.level):
+        if _is_logged(count.level):
             access_log.log(request, address, seconds)
 
     def _first(self, request: Request) -> _Count:
@@ -106,7 +107,7 @@ class Traffic:
                 return
         else:
             self._left = int(self._random.random() * (2 * SAMPLE - 1))
-        if count.kind.endless and not request.waited:
+        if count.is_sampled and not request.waited:
             count.seconds.observe(seconds)
         self._tell(self.samples, request, address, seconds)
 

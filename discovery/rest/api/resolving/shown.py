@@ -4,7 +4,7 @@ same from one change of the instance to the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import orjson
 
@@ -30,18 +30,18 @@ class Shown:
         self._times = times
         self._kept: dict[str, _Kept] = {}  # by id
 
-    def all(self, entries: Iterable[Entry], now: float, status: Status | None = None) -> list[orjson.Fragment]:
-        """Each as it has to be seen at `now`. `status`: of all of them; None: it is looked up."""
-        wall_of = self._times.walls(now)
-        return [orjson.Fragment(self._text(entry, now, wall_of, status)) for entry in entries]
-
-    def _text(self, entry: Entry, now: float, wall_of: Callable[[float], float], status: Status | None) -> str:
-        instance = entry.instance
-        kept = self._kept.get(instance.id)
-        if kept is None or kept[0] is not instance or entry.output is not None:
-            kept = self._keep(entry, now)
-        shown = status or entry.status_at(now)
-        return "".join((kept[1], shown, _BEAT, iso(wall_of(entry.lease.renewed_at)), kept[2]))
+    def all(self, entries: Iterable[Entry], now: float, status: Status | None = None) -> orjson.Fragment:
+        """The list of them, each as it has to be seen at `now`. `status`: of all of them; None: it is looked up."""
+        wall_of, kept, texts = self._times.walls(now), self._kept, []
+        for entry in entries:
+            instance = entry.instance
+            known = kept.get(instance.id)
+            if known is None or known[0] is not instance or entry.output is not None:
+                known = self._keep(entry, now)
+            _, first, rest = known
+            beat = iso(wall_of(entry.lease.renewed_at))
+            texts.append("".join((first, status or entry.status_at(now), _BEAT, beat, rest)))
+        return orjson.Fragment(f"[{','.join(texts)}]")
 
     def _keep(self, entry: Entry, now: float) -> _Kept:
         text = orjson.dumps(views.resolved(entry, now, self._times)).decode()
