@@ -221,6 +221,7 @@ class Directory:
             node = self.node_of(peer)
             names.add(name := fold(node.name))
             place = self.places.setdefault(name, Place(node))
+            place.node = node  # whoever says it last says where it is
             place.instances[instance.id] = None
             if found is not None:
                 place.ids[peer.id] = instance.id
