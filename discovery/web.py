@@ -38,10 +38,8 @@ from discovery.rest.api.services.removing import Removing
 from discovery.rest.api.services.zones import Zones
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone, without_tokens
-from discovery.rest.guard.browsers import Browsers, hosts
-from discovery.rest.guard.cors import Cors
+from discovery.rest.guard.browsers import Browsers, Cors, hosts
 from discovery.rest.guard.refusals import Refusals
-from discovery.rest.guard.refused_heartbeats import HeartbeatNotes
 from discovery.rest.http import access_log
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
@@ -94,7 +92,7 @@ class Web:
         self._is_fixed_host = is_fixed_host
         times = Times(clock, time.time, lambda: registry.stale_seconds(), paused_since)
         registry.walls = times.walls
-        self._refusals = Refusals(clock, _call_later, HeartbeatNotes(registry, clock, time.time))
+        self._refusals = Refusals(registry, clock, time.time, _call_later)
         self._connections, watchers = _limits(settings)
         self._waiting = waiting
         self._watch = watch = Watch(

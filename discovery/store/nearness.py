@@ -138,10 +138,14 @@ class Preference:
         served: list[Entry],
         means: Callable[[Instance], object],
         now: float,
+        over: str | None = None,
     ) -> Near | None:
-        """As `near`. `means`: what `meant` was chosen by, truly or falsely."""
+        """As `near`. `means`: what `meant` was chosen by, truly or falsely. `over`: by what it is answered at once, and counted."""
         missing = [each for each in self._missing.of(service.folded, zone, now) if means(each.instance)]
-        return near(zone, meant, served, missing, self.least, now)
+        found = near(zone, meant, served, missing, self.least, now)
+        if found is not None and over is not None:
+            self.answers[zone, over, found.crosses] += 1
+        return found
 
     def differs(self, service: Service, meant: Iterable[Entry], served: list[Entry], now: float) -> bool:
         """Whether clients of some zone get another answer than those of others."""

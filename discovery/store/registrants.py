@@ -21,8 +21,8 @@ from discovery.core.instance import NO_STATES, Instance, Registration
 from discovery.core.remembered import Change, changed
 from discovery.store.rules import catch_up, override_status
 from discovery.store.service import Entry
-from discovery.store.tombstones import MAX_SECONDS
 from discovery.store.transaction import Transaction
+from discovery.store.values import MAX_BURIED
 
 NATIVE = "native"
 _ATTACHMENT = "registrants"
@@ -114,7 +114,7 @@ def leave(txn: Transaction, entry: Entry, name: str, reason: str, is_final: bool
 
 def deregister(txn: Transaction, entry: Entry, reason: str, is_final: bool = True) -> Instance:
     """For all of them. `is_final` False: a heartbeat with the whole registration brings it back at once."""
-    buried_until = txn.wall + min(txn.ttl_of(entry.instance.spec), MAX_SECONDS) if is_final else None
+    buried_until = txn.wall + min(txn.ttl_of(entry.instance.spec), MAX_BURIED) if is_final else None
     return txn.remove(Kind.DEREGISTERED, entry, reason, buried_until)
 
 

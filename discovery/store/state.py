@@ -38,8 +38,7 @@ from discovery.store.missing import Missing
 from discovery.store.output_log import OutputLog
 from discovery.store.refused import RefusedHeartbeats
 from discovery.store.table import Table
-from discovery.store.tombstones import Tombstones
-from discovery.store.values import Documents, Holder, Setting, Values, Windows, window_of
+from discovery.store.values import Documents, Holder, Setting, Tombstones, Values, Windows, window_of
 
 # 500 octets each. Beyond, the oldest are given up.
 MAX_DRAINS = 16_384

@@ -43,11 +43,9 @@ from discovery.rest.api.services.removing import Removing
 from discovery.rest.api.services.zones import Zones
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, anyone
-from discovery.rest.guard.browsers import Browsers, IsHost
-from discovery.rest.guard.cors import Cors
+from discovery.rest.guard.browsers import Browsers, Cors, IsHost
 from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
-from discovery.rest.guard.refused_heartbeats import HeartbeatNotes
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front
 from discovery.rest.http.kept_bodies import KeptBodies
@@ -231,7 +229,7 @@ async def serving(
     times, random = Times(clock, clock.wall, lambda: registry.stale_seconds()), Random(1)
     registry.walls = times.walls
     outer = engine(LocalEngine(registry, clock, clock.wall, seams), registry)
-    refusals = Refusals(clock, asyncio.get_running_loop().call_later, HeartbeatNotes(registry, clock, clock.wall))
+    refusals = Refusals(registry, clock, clock.wall, asyncio.get_running_loop().call_later)
     watch = watching(registry, times)
     take = RegisterRate(registers_per_second).take
     zones = ClientZones.read((line, line) for line in client_zones.split())

@@ -7,10 +7,10 @@ import pytest
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Kind
 from discovery.core.instance import Key
-from discovery.store import tombstones
+from discovery.store import values
 from discovery.store.errors import Deregistered, ServiceFull, UnknownInstance
 from discovery.store.snapshot import Snapshot
-from discovery.store.tombstones import Tombstones
+from discovery.store.values import Tombstones
 from tests.driven import DrivenRegistry
 from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, crowd, spec
 
@@ -142,7 +142,7 @@ def test_those_whose_time_is_over_are_forgotten_as_others_come() -> None:
 
 
 def test_however_many_leave_at_once_only_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tombstones, "MAX_KEPT", 100)
+    monkeypatch.setattr(values, "MAX_TOMBSTONES", 100)
     stones = Tombstones()
     for port in range(1, 1001):
         stones.bury(key(port), 60.0, 0.0)

@@ -74,10 +74,9 @@ _ECHO_SECONDS = 2.0
 
 @dataclass(eq=False)
 class Writes:
-    """`leading`: the create revision of the key that makes this node the leader; None when it is not. `refused`: why an instance
-    cannot be taken here, an error or None. `beat`: notes a sign of life that is no commit, of an instance and
-    perhaps a check of it. `agreed`: the revision that wrote the configuration that holds here; a decision under another one does not
-    count. `away`: why nothing can be changed now, or None.
+    """`leading`: the create revision of the key that makes this node the leader; None when it is not. `refused`: why an instance cannot be
+    taken here, an error or None. `beat`: notes a sign of life that is no commit, of an instance and perhaps a check of it. `agreed`: the
+    revision that wrote the configuration that holds here; a decision under another does not count. `away`: why nothing can be changed now.
     """
 
     etcd: Etcd
@@ -180,8 +179,7 @@ class Writes:
         decided: list[Prepared] = []
         unsure: list[Waiting] = []
         later: list[Waiting] = []
-        compared, changed = set[bytes](), set[bytes]()
-        octets = 0
+        compared, changed, octets = set[bytes](), set[bytes](), 0
         for _ in range(min(len(self._queue), 2 * _AT_ONCE)):
             if len(decided) == _AT_ONCE:
                 break

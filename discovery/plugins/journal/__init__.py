@@ -34,7 +34,7 @@ from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable
 from discovery.store.registry import Registry
 from discovery.store.snapshot import Snapshot
-from discovery.store.tombstones import Tombstones
+from discovery.store.values import Tombstones
 from discovery.system.background_writer import WriteRefused
 from discovery.system.env import EnvSettings
 

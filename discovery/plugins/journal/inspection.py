@@ -20,7 +20,7 @@ from discovery.plugins.journal import rows, wal
 from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat, NoFile
 from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT, migrate, tables, translated_errors
 from discovery.store.snapshot import Snapshot
-from discovery.store.tombstones import MAX_SECONDS as MAX_BURIED
+from discovery.store.values import MAX_BURIED
 from discovery.system.sqlite import pragma
 
 # More seconds than this are a clock that was wrong.

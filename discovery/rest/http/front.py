@@ -19,8 +19,7 @@ from discovery.rest.api.route import NOWHERE, Reply
 from discovery.rest.api.router import Router
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit
-from discovery.rest.guard.browsers import Browsers
-from discovery.rest.guard.cors import Cors, preflight
+from discovery.rest.guard.browsers import Browsers, Cors, preflight
 from discovery.rest.guard.proxies import caller_of
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http.kept_bodies import KeptBodies

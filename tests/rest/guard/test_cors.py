@@ -6,7 +6,7 @@ import pytest
 
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
-from discovery.rest.guard.cors import Cors
+from discovery.rest.guard.browsers import Cors
 from tests.rest.harness import ORIGIN, USER, Api, route, serving
 
 ALLOW = "Access-Control-Allow-Origin"

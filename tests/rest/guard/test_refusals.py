@@ -12,7 +12,6 @@ from discovery.core.caller import Caller
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
 from discovery.rest.guard.refusals import EVERY, MAX_CLIENTS, MAX_LINES, Refusals
-from discovery.rest.guard.refused_heartbeats import HeartbeatNotes
 from discovery.store.errors import UnknownInstance
 from tests.rest.harness import USER, serving
 from tests.routes import asked
@@ -54,7 +53,7 @@ def loop() -> Loop:
 
 @pytest.fixture
 def refusals(loop: Loop) -> Refusals:
-    return Refusals(loop.time, loop.call_later, HeartbeatNotes(a_registry(), loop.time, loop.time))
+    return Refusals(a_registry(), loop.time, loop.time, loop.call_later)
 
 
 def records(caplog: pytest.LogCaptureFixture) -> list[Any]:

@@ -6,7 +6,7 @@ is joined to the leases in the last of them, so that an answer is as fresh as on
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -146,8 +146,8 @@ class Resolving:
             raise self._nobody(name, service, now)
         near: Near | None = None
         asked: Asked = ()
-        if zone is not None:
-            near = self._near(zone, service, service.entries.values(), found, NO_FILTER, now)
+        if zone is not None and self.preference is not None:
+            near = self.preference.near(service, zone, service.entries.values(), found, NO_FILTER.matches, now, "http")
             asked = without_wait({_FROM: zone})
         is_plain = found[-1].healthy(now)  # all are: they come first
         if len(found) > 1:
@@ -171,7 +171,9 @@ class Resolving:
         if service is None or not (found or explains):
             raise self._nobody(name, service, now, matching if asked else None, values.get(_NAMES, False))
         strategy, zone = values.get("strategy", LATEST), values.get(_FROM)
-        near = None if zone is None else self._near(zone, service, matching, found, asked, now)
+        near = None
+        if zone is not None and self.preference is not None:
+            near = self.preference.near(service, zone, matching, found, asked.matches, now, "http")
         behind = frozenset[int]()
         if near is not None:
             found, behind = near.front + near.behind, near.identities
@@ -240,22 +242,6 @@ class Resolving:
             else:
                 return [entry for entry in entries if known[id(entry.instance.spec)][1]]
             await turns().over()
-
-    def _near(
-        self,
-        zone: str,
-        service: Service,
-        matching: Collection[Entry],
-        found: list[Entry],
-        asked: Filter,
-        now: float,
-    ) -> Near | None:
-        """Counted, where there is a preference."""
-        assert self.preference is not None
-        near = self.preference.near(service, zone, matching, found, asked.matches, now)
-        if near is not None:
-            self.preference.answers[zone, "http", near.crosses] += 1
-        return near
 
     def _resolved(
         self, service: Service, ordered: list[Entry], now: float, near: Near | None, status: Status | None = None
