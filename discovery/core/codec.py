@@ -6,17 +6,19 @@ nobody can apply what he does not understand. What is read may have been written
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from discovery.core import exact_json
+from discovery.core import exact_json, remembered
 from discovery.core.caller import NOBODY, Caller
-from discovery.core.check_states import failed
+from discovery.core.check_states import failed, states_dumped, states_loaded
 from discovery.core.checked import flag, moment, or_none, text, whole
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, Event, InstanceEvent, Kind
-from discovery.core.instance import OPTIONS, Instance, Registration, facts, facts_of, options
+from discovery.core.health import Finding
+from discovery.core.instance import Instance, Registration, options
 from discovery.core.kinds import KINDS
+from discovery.core.options import OPTIONS
 from discovery.core.status import Probed, Status
 
 Json = dict[str, Any]
@@ -25,6 +27,41 @@ Json = dict[str, Any]
 class UnknownEvent(DiscoveryError, ValueError):
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} is not known to this version; it was written by a newer one")
+
+
+class Fact(NamedTuple):
+    """What is known of an instance besides its registration, on every node and after a restart. `name`: in JSON. `dumps`, `loads`: to JSON
+    and back; `loads` raises ValueError, KeyError or TypeError.
+    """
+
+    field: str
+    name: str
+    dumps: Callable[[Any], Any]
+    loads: Callable[[Any], Any]
+
+    @property
+    def default(self) -> Any:
+        return Instance._field_defaults[self.field]
+
+
+# The one list for the journal, the history and other nodes. What older versions wrote in other forms (drains, why checks fail) stands
+# there.
+FACTS = (
+    Fact("own", "own", Finding.dumps, Finding.loads),
+    Fact("checks", "checkStates", states_dumped, states_loaded),
+    Fact("lapsed_at", "lapsedAt", float, moment),
+    Fact("attachments", "attachments", remembered.dumps, remembered.loads),
+)
+
+
+def facts(instance: Instance) -> dict[str, Any]:
+    """Those that differ from their defaults, as JSON; `facts_of` reads them back."""
+    return {fact.name: fact.dumps(value) for fact in FACTS if (value := getattr(instance, fact.field)) != fact.default}
+
+
+def facts_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """For Instance, by field. What was written by an older version has none."""
+    return {fact.field: fact.loads(found[fact.name]) for fact in FACTS if fact.name in found}
 
 
 def of_commit(commit: Commit) -> Json:

@@ -14,9 +14,10 @@ from discovery.core.check import Check
 from discovery.core.check_states import not_reported, with_missing
 from discovery.core.event import Kind
 from discovery.core.health import Health
-from discovery.core.instance import NO_HOLD, Instance, Key
+from discovery.core.instance import Instance, Key
 from discovery.core.kinds import Drained, DrainEvent, WindowEvent
 from discovery.core.maintenance import Scope, Window
+from discovery.core.options import NO_HOLD
 from discovery.core.status import SILENT, TRUSTED, Probed, Status
 from discovery.store.checked_lease import CheckedLease
 from discovery.store.service import Entry, Service

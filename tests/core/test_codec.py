@@ -9,9 +9,10 @@ from discovery.core import codec, exact_json
 from discovery.core.caller import NOBODY, Caller, Grants
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent
 from discovery.core.health import Finding, Health
-from discovery.core.instance import OPTIONS, Instance, Key, Registration, options
+from discovery.core.instance import Instance, Key, Registration, options
 from discovery.core.kinds import Document, DocumentEvent, DocumentKey, Drained, DrainEvent, WindowEvent, ZonesEvent
 from discovery.core.maintenance import Scope, Window
+from discovery.core.options import OPTIONS
 from discovery.core.remembered import changed as attached
 from discovery.core.status import Probed, Status
 from tests.mutated import mutations

@@ -10,17 +10,8 @@ from hypothesis import strategies as st
 
 from discovery.core.caller import Caller
 from discovery.core.errors import InvalidField
-from discovery.core.instance import (
-    DEFAULT_PRIORITY,
-    DEFAULT_WEIGHT,
-    MAX_PORTS,
-    MAX_TAGS,
-    Instance,
-    Key,
-    Registration,
-    Vouched,
-    vouches,
-)
+from discovery.core.instance import Instance, Key, Registration, Vouched, vouches
+from discovery.core.options import DEFAULT_PRIORITY, DEFAULT_WEIGHT, MAX_PORTS, MAX_TAGS
 
 
 def registration(**fields: Any) -> Registration:

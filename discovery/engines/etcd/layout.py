@@ -26,11 +26,13 @@ from typing import Any, NamedTuple
 
 from discovery.core import codec, exact_json
 from discovery.core.checked import text, whole
+from discovery.core.codec import FACTS
 from discovery.core.event import Commit, Event, InstanceEvent, ValueEvent
-from discovery.core.instance import FACTS, OPTIONS, Instance, Registration
+from discovery.core.instance import Instance, Registration
 from discovery.core.kinds import KINDS, SCOPE, of_letter
 from discovery.core.maintenance import Scope
 from discovery.core.name import joined, parts_of
+from discovery.core.options import OPTIONS
 from discovery.engines.etcd.messages import Json, delete, put
 from discovery.store.transaction import Transaction
 

@@ -11,8 +11,9 @@ from discovery.core.address import parse_address, parse_port
 from discovery.core.check import MAX_REPORT, MIN_REPORT, Check
 from discovery.core.errors import InvalidField
 from discovery.core.health import Health
-from discovery.core.instance import DEFAULT_WEIGHT, Registration
+from discovery.core.instance import Registration
 from discovery.core.network import ip_of
+from discovery.core.options import DEFAULT_WEIGHT
 from discovery.plugins.consul.directory import Peer
 from discovery.plugins.consul.manners import Refused
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from discovery.core.check import MAX_REPORT
 from discovery.core.health import Health
-from discovery.core.instance import DEFAULT_WEIGHT, Instance
+from discovery.core.instance import Instance
 from discovery.core.metadata import unpack
 from discovery.core.network import ip_of
+from discovery.core.options import DEFAULT_WEIGHT
 from discovery.core.status import SILENT, Status
 from discovery.plugins.consul.directory import MAINTENANCE, Peer, own_id, stands_under_node
 from discovery.plugins.consul.nodes import Node

@@ -15,8 +15,9 @@ import orjson
 from discovery.core import codec, exact_json
 from discovery.core.caller import Caller
 from discovery.core.check_states import failed
+from discovery.core.codec import facts
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent
-from discovery.core.instance import Instance, facts, options
+from discovery.core.instance import Instance, options
 from discovery.core.name import fold
 from discovery.core.status import Status
 

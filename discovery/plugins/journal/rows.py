@@ -14,10 +14,12 @@ from typing import Any, TypeVar
 from discovery.core import exact_json
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import as_check, as_checks, checks_of
+from discovery.core.codec import FACTS, facts, facts_of
 from discovery.core.event import ValueEvent
-from discovery.core.instance import FACTS, OPTIONS, Instance, Key, Registration, facts, facts_of
+from discovery.core.instance import DEFAULTS, Instance, Key, Registration
 from discovery.core.kinds import KINDS
 from discovery.core.name import joined, parts_of
+from discovery.core.options import OPTIONS
 from discovery.core.shared import shared
 
 Row = tuple[Any, ...]
@@ -25,7 +27,7 @@ T = TypeVar("T")
 
 # Stored only where they differ from these.
 _CHOSEN = attrgetter(*(option.field for option in OPTIONS))
-_DEFAULTS = tuple(option.default for option in OPTIONS)
+_DEFAULTS = tuple(DEFAULTS[option.field] for option in OPTIONS)
 _NO_OPTIONS = "{}"
 # Among the options, as the other facts about an instance: no field of a registration has their names.
 _REGISTRANT = "registrant"

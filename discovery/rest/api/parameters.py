@@ -8,10 +8,10 @@ from typing import Any
 
 from discovery.core.address import PORT, folded, parse_address, parse_port_or_none
 from discovery.core.errors import InvalidField
-from discovery.core.instance import MAX_TAG
 from discovery.core.moment import SPAN, NoMoment, span
 from discovery.core.moment import parse as parse_moment
 from discovery.core.name import fold, label, plain_text, service_name
+from discovery.core.options import MAX_TAG
 from discovery.rest.api.query import Parameter, Table
 from discovery.rest.api.shapes import ADDRESS, LABEL, NAME
 

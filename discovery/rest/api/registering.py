@@ -13,7 +13,10 @@ from discovery.core import metadata
 from discovery.core.address import PORT, parse_ip, parse_port
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.health import MAX_OUTPUT, Finding, Health
-from discovery.core.instance import (
+from discovery.core.instance import Instance, Key, Registration
+from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
+from discovery.core.name import fold, label
+from discovery.core.options import (
     DEFAULT_PRIORITY,
     DEFAULT_WARNING_WEIGHT,
     DEFAULT_WEIGHT,
@@ -23,12 +26,7 @@ from discovery.core.instance import (
     MAX_TAGS,
     NO_HOLD,
     NO_KEEP,
-    Instance,
-    Key,
-    Registration,
 )
-from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
-from discovery.core.name import fold, label
 from discovery.core.remembered import Change
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, Json, stamped

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.check import Check
+from discovery.core.codec import FACTS
 from discovery.core.event import ValueEvent
 from discovery.core.health import Finding, Health
-from discovery.core.instance import FACTS, Instance, Key, Registration
+from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import (
     KINDS,
     Document,

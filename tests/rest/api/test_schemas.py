@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discovery.core.instance import OPTIONS
+from discovery.core.options import OPTIONS
 from discovery.rest.api.registering import InstanceBody
 
 

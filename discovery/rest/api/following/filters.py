@@ -14,8 +14,9 @@ from typing import Any
 
 from discovery.core import exact_json, metadata
 from discovery.core.event import Event, InstanceEvent
-from discovery.core.instance import MAX_TAGS, Instance
+from discovery.core.instance import Instance
 from discovery.core.name import fold
+from discovery.core.options import MAX_TAGS
 from discovery.rest.api import parameters
 from discovery.rest.api.following import event_view
 from discovery.rest.api.query import Table, Values

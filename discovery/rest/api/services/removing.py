@@ -9,8 +9,9 @@ from typing import NamedTuple
 from pydantic import Field
 
 from discovery.core.caller import Caller
-from discovery.core.instance import MAX_IMPORTED_FROM, Instance, Key
+from discovery.core.instance import Instance, Key
 from discovery.core.name import fold, service_name
+from discovery.core.options import MAX_IMPORTED_FROM
 from discovery.rest.api import views
 from discovery.rest.api.answers import Json
 from discovery.rest.api.parameters import AT, text
