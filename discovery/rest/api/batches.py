@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -233,9 +232,12 @@ class Renewals:
         return reports
 
     def _renew_with_health(self, item: Json, number: int) -> list[Report | ReportCheck]:
-        which, place = which_of(item, number), f"instances[{number}]."
-        own = own_health(item.get("health"), item.get("output"), place)
-        known, entry = self.registry.find(which), None
+        which, place = _usual_which(item), f"instances[{number}]."
+        known = None if which is None else self.registry.find(which)
+        if which is None or known is None:  # perhaps in another spelling
+            which = which_of(item, number)
+            known = self.registry.find(which)
+        own, entry = own_health(item.get("health"), item.get("output"), place), None
         is_news = own is not None and known is not None and own.health is not known.instance.own.health
         writes: list[Report | ReportCheck] = [Report(which, own)] if own is not None and is_news else []
         if "checks" in item:
@@ -247,20 +249,19 @@ class Renewals:
                     entry = self.engine.renew(which, self.by, check)
                     entry.note_output(check, found.output)
         if not writes:
-            entry = entry or self._renew_one(item, number)
+            entry = entry or self.engine.renew(which, self.by)
             self.registry.outputs.note(entry, own, entry.lease.renewed_at)
             self._add(entry)
         return writes
 
     def _renew_one(self, item: Any, number: int) -> Entry:
-        try:  # the usual spelling, found as it is
-            which = item["id"] if "id" in item else usual_key(item)
-        except (KeyError, TypeError, AttributeError):
-            which = None
-        if isinstance(which, str | Key):
-            with contextlib.suppress(UnknownInstance, UnknownForNow):
-                return self.engine.renew(which, self.by)
-        return self.engine.renew(which_of(item, number), self.by)
+        which = _usual_which(item)
+        try:
+            return self.engine.renew(which_of(item, number) if which is None else which, self.by)
+        except (UnknownInstance, UnknownForNow):
+            if which is None:
+                raise
+            return self.engine.renew(which_of(item, number), self.by)  # perhaps in another spelling
 
     def _add(self, entry: Entry) -> None:
         self.updated += 1
@@ -297,3 +298,13 @@ def _refused(error: DiscoveryError | ValidationError) -> Json:
     if failure is None:
         raise error
     return {**failure.facts, "status": failure.status, "code": failure.code, "message": failure.message}
+
+
+def _usual_which(item: Any) -> Key | str | None:
+    """As `usual_key`; None for every other spelling."""
+    try:
+        if "id" not in item:
+            return usual_key(item)
+        return item["id"] if isinstance(item["id"], str) else None
+    except (KeyError, TypeError, AttributeError):
+        return None
