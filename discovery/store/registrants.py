@@ -77,8 +77,10 @@ def joined(
 ) -> Instance:
     """`known` as `name` registers it from now on (None: an import, which is alone); the checks of `spec` are its own. InvalidField."""
     if name is None or not (known.attachments or attachments):
-        attached = changed((), attachments) if attachments else ()
-        return known._replace(spec=spec, attachments=attached, checks=states_of(txn, spec.checks, known))
+        before = known.attachments if known.spec.imported_from is not None else ()
+        return known._replace(
+            spec=spec, attachments=changed(before, attachments), checks=states_of(txn, spec.checks, known)
+        )
     there = registrants(known)
     own = set(there[name].checks) if name in there else set[str]()
     if taken := {check.id for check in spec.checks} & ({check.id for check in known.spec.checks} - own):

@@ -11,13 +11,18 @@ import pytest
 
 from discovery.client import RegistryClient
 from discovery.core.event import Commit
+from discovery.core.instance import Registration
 from discovery.moving.consul import Consul
 from discovery.moving.eureka import Eureka
 from discovery.moving.found import Source
 from discovery.moving.importing import Import
+from discovery.plugins.consul.directory import MAINTENANCE
+from discovery.plugins.consul.imported import imported
+from discovery.plugins.consul.nodes import Nodes
 from tests.moving.others import CONSUL, EUREKA, OtherConsul, OtherEureka
 from tests.plugins.started import Running, running, settings
 
+EXT = CONSUL["ext"][0]
 # What is this registry's own to say.
 _VOLATILE = ("CreateIndex", "ModifyIndex", "Definition", "lastRenewalTimestamp", "versions__delta")
 
@@ -74,6 +79,17 @@ async def test_consuls_entries_are_answered_as_there_and_anew_by_who_comes_itsel
     assert (await web(it, "web-2"))["Node"]["Node"] == "ip-127-0-0-1"
 
 
+def test_of_words_that_are_too_many_the_id_and_the_node_are_kept_and_maintenance_that_began_here_always() -> None:
+    spec = Registration.of("ext", "192.0.2.9", 5432, imported_from="consul://old")
+    for meta, is_whole in (({}, True), ({f"key-{number}": "x" * 500 for number in range(20)}, False)):
+        change = imported(Nodes({}), [{**EXT, "Node": {**EXT["Node"], "Meta": meta}}], spec)
+        (peer,) = change(None)["peers"]
+        id, at, node, said = peer
+        assert (id, node, bool(said)) == (EXT["Service"]["ID"], EXT["Node"]["Node"], is_whole)
+        out = [id, at, node, {**said, MAINTENANCE: "a new disk"}]
+        assert change({"peers": [out]}) == {"peers": [out]}
+
+
 async def web(it: Running, id: str) -> Any:
     (row,) = [row for row in await ask(it, "/v1/health/service/web") if row["Service"]["ID"] == id]
     return row
@@ -90,8 +106,17 @@ async def test_eurekas_instances_are_answered_as_there_and_anew_by_who_comes_its
         it.server.followers.append(commits.append)
         await copy(it, Eureka(old.url))
         assert "register" not in [commit.action for commit in commits]
-    own = next(each for each in EUREKA["applications"]["application"] if each["name"] == "LOW")["instance"][0]
-    app, id = f"/eureka/apps/{own['app']}", own["instanceId"]
+        own = next(each for each in EUREKA["applications"]["application"] if each["name"] == "LOW")["instance"][0]
+        app, id = f"/eureka/apps/{own['app']}", own["instanceId"]
+        for method, value, status in (
+            ("PUT", "DOWN", "DOWN"),
+            ("DELETE", "", "UP"),
+            ("PUT", "DOWN", "DOWN"),
+            ("PUT", "UP", "UP"),
+        ):
+            await ask(it, f"{app}/{id}/status?value={value}", method)
+            await copy(it, Eureka(old.url))
+            assert (await ask(it, f"{app}/{id}"))["instance"]["status"] == status
     await ask(it, f"{app}/{id}", "PUT")
     assert (await ask(it, f"{app}/{id}"))["instance"]["leaseInfo"]["durationInSecs"] == own["leaseInfo"][
         "durationInSecs"

@@ -4,13 +4,15 @@ own ids, nodes and checks. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from discovery.core.errors import InvalidField
+from discovery.core.exact_json import dumps
 from discovery.core.instance import Registration
 from discovery.core.name import fold
 from discovery.plugins.consul import decode, definitions
-from discovery.plugins.consul.directory import Peer
+from discovery.plugins.consul.directory import MAINTENANCE, Peer
 from discovery.plugins.consul.manners import Refused
 from discovery.plugins.consul.nodes import Nodes, canonical
 from discovery.plugins.consul.topics import PLUGIN
@@ -20,6 +22,8 @@ from discovery.plugins.consul.writes import attached
 _FIELD = f"importedAs.{PLUGIN}"
 # Of one address; and octets of all outputs of their checks: an instance's attachments have 8 KiB.
 _MOST, _OUTPUTS = 8, 2048
+# Octets of them all: where they are more, the ids alone are kept.
+_ROOM = 7 * 1024
 
 _NODE = decode.struct(
     {
@@ -41,14 +45,26 @@ _ENTRIES = decode.list_of(
 )
 
 
-def imported(nodes: Nodes, said: Any, spec: Registration) -> Any:
-    """`said`: a list, the services at one address. InvalidField."""
+def imported(nodes: Nodes, said: Any, spec: Registration) -> Callable[[Any], Any]:
+    """`said`: a list, the services at one address. The maintenance of a copy, which is said here, stays. InvalidField."""
     try:
         entries = _ENTRIES(said, "")[:_MOST]
         most = _OUTPUTS // max(1, sum(len(each.get("Checks", ())) for each in entries))
-        return attached([_peer(nodes, each, spec, most) for each in entries])[PLUGIN]
+        peers = [_peer(nodes, each, spec, most) for each in entries]
     except Refused as error:
         raise InvalidField(_FIELD, str(error)) from None
+    if len(dumps([peer.said for peer in peers])) > _ROOM:
+        peers = [peer._replace(said={}) for peer in peers]  # found by its id and node, and what it is here
+
+    def change(known: Any) -> Any:
+        out = {} if known is None else {Peer(*each).key: each[3].get(MAINTENANCE) for each in known["peers"]}
+        return attached([_maintained(peer, out.get(peer.key)) for peer in peers])[PLUGIN]
+
+    return change
+
+
+def _maintained(peer: Peer, why: str | None) -> Peer:
+    return peer if why is None else peer._replace(said={**peer.said, MAINTENANCE: why})
 
 
 def _peer(nodes: Nodes, entry: Json, spec: Registration, most: int) -> Peer:

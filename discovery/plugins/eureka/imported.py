@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from discovery.core.errors import InvalidField
 from discovery.core.instance import Registration
 from discovery.plugins.eureka.info import MODIFIED
 from discovery.plugins.eureka.record import NAME, Record, Records, number_of, read
-from discovery.plugins.eureka.writing import MAX_IDS
+from discovery.plugins.eureka.writing import MAX_IDS, overridden
 from discovery.rest.api.errors import HttpError
 
 _FIELD = f"importedAs.{NAME}"
 
 
-def imported(said: Any, spec: Registration) -> Records:
-    """`said`: a list, the ids at one address. InvalidField."""
+def imported(said: Any, spec: Registration) -> Callable[[Records | None], Records]:
+    """`said`: a list, the ids at one address. What a copy was overridden to be here stays. InvalidField."""
     if not isinstance(said, list) or not said:
         raise InvalidField(_FIELD, "must be a list of instances as Eureka's /apps has them")
     try:
-        return dict([_record(each, spec.name) for each in said[:MAX_IDS]])
+        records = dict([_record(each, spec.name) for each in said[:MAX_IDS]])
     except HttpError as error:
         raise InvalidField(_FIELD, str(error)) from None
+
+    def change(known: Records | None) -> Records:
+        kept = {id: overridden(record) for id, record in (known or {}).items()}
+        return {id: record | kept.get(id, {}) for id, record in records.items()}
+
+    return change
 
 
 def _record(said: Any, app: str) -> tuple[str, Record]:

@@ -20,8 +20,15 @@ from discovery.store.write import InstanceWrite, Subject, Write, named_entry
 # Ids at one address: workers of one host that have no port of their own. Of more the oldest makes way, so that a process that
 # crashes and comes back with another id each time fills nothing.
 MAX_IDS = 8
+# In a record: its status was overridden here, and not where an import has it from.
+_HERE = "here"
 # Statuses of its own that an override to UP does not change.
 _NOT_READY = ("DOWN", "STARTING")
+
+
+def overridden(record: Record) -> Record:
+    """Of a record what was said here, and not by whoever it is of."""
+    return {name: record[name] for name in ("overriddenStatus", "updated", _HERE)} if _HERE in record else {}
 
 
 @dataclass(frozen=True)
@@ -135,11 +142,12 @@ class Override(InstanceWrite[None]):
             Drain(self.which, self.status not in (None, UP), self.reason).decide(txn)
             return
         before = record.pop("overriddenStatus", None)
+        record.pop(_HERE, None)
         if before is None and self.status is None:
             return
         record["updated"] = max(now, record["registered"] + 1)
         if self.status is not None:
-            record["overriddenStatus"] = self.status
+            record |= {"overriddenStatus": self.status, _HERE: True}
         if self.status == UP and record.get("status", UP) not in _NOT_READY:
             record.pop("status", None)
         _restate(txn, self.which, records, self.reason, draining=is_out(records))
