@@ -10,6 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,23 +29,19 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS = 1.0
 
 
+@dataclass(eq=False)
 class Listener:
     """Owns one listening, non-blocking socket, and gives each of its connections, when it has shaken hands, to a protocol.
 
     `to_http`: what a client is told that speaks HTTP without TLS where there should be; None: nothing.
     """
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        factory: Callable[[], asyncio.BaseProtocol],
-        tls: Tls | None = None,
-        to_http: Callable[[], bytes] | None = None,
-    ) -> None:
-        self._sock = sock
-        self._factory = factory
-        self._tls = tls
-        self._to_http = to_http
+    sock: socket.socket
+    factory: Callable[[], asyncio.BaseProtocol]
+    tls: Tls | None = None
+    to_http: Callable[[], bytes] | None = None
+
+    def __post_init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
@@ -52,12 +49,12 @@ class Listener:
 
     def close(self) -> None:
         """Also again."""
-        if self._sock.fileno() < 0:
+        if self.sock.fileno() < 0:
             return
         if self._pause is not None:
             self._pause.cancel()
-        self._loop.remove_reader(self._sock)
-        self._sock.close()
+        self._loop.remove_reader(self.sock)
+        self.sock.close()
         for task in self._tasks:
             task.cancel()
 
@@ -66,12 +63,12 @@ class Listener:
 
     def _listen(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._sock, self._accept)
+        self._loop.add_reader(self.sock, self._accept)
 
     def _accept(self) -> None:
         try:
             for _ in range(_PER_TURN):
-                connection, (address, *_) = self._sock.accept()
+                connection, (address, *_) = self.sock.accept()
                 connection.setblocking(False)
                 self._begin(connection, address)
         except OSError as error:  # else none is left, or it was gone before it was taken
@@ -82,30 +79,30 @@ class Listener:
                     _PAUSE_SECONDS,
                     extra=fields("listener.not_accepting"),
                 )
-                self._loop.remove_reader(self._sock)
+                self._loop.remove_reader(self.sock)
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
 
     def _begin(self, connection: socket.socket, address: str) -> None:
-        if self._tls is None:
+        if self.tls is None:
             task: asyncio.Task[Any] = self._loop.create_task(
-                self._loop.connect_accepted_socket(self._factory, connection)
+                self._loop.connect_accepted_socket(self.factory, connection)
             )
         else:
-            task = self._loop.create_task(self._shake_hands(connection, self._tls))
-            self._tls.handshakes.add(task, client_prefix(address))
+            task = self._loop.create_task(self._shake_hands(connection, self.tls))
+            self.tls.handshakes.add(task, client_prefix(address))
         self._tasks.add(task)
         task.add_done_callback(partial(self._end, connection, address))
 
     async def _shake_hands(self, connection: socket.socket, tls: Tls) -> None:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
-            if self._to_http is not None and await _speaks_http(connection):
-                await _answer_in_clear(connection, self._to_http)
+            if self.to_http is not None and await _speaks_http(connection):
+                await _answer_in_clear(connection, self.to_http)
                 connection.close()
                 return
             done: asyncio.Future[None] = self._loop.create_future()
             protocol = TlsProtocol(
                 self._loop,
-                self._factory(),
+                self.factory(),
                 tls.context,
                 done,
                 server_side=True,
@@ -124,8 +121,8 @@ class Listener:
             connection.close()
         elif (error := task.exception()) is not None:
             connection.close()
-            if isinstance(error, ssl.SSLError) and self._tls is not None:
-                self._tls.refused(address, error)
+            if isinstance(error, ssl.SSLError) and self.tls is not None:
+                self.tls.refused(address, error)
             elif not isinstance(error, OSError):  # what strangers send; TimeoutError is such
                 _log.error("a connection failed", exc_info=error, extra=fields("listener.failed"))
 

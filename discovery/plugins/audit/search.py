@@ -12,6 +12,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -141,17 +142,17 @@ class GoneCursor(ValueError):
     """Its file has been deleted since."""
 
 
+@dataclass(eq=False)
 class Search:
     """One page. `path` is the youngest file. `ended()`: nobody wants it any more."""
 
-    def __init__(
-        self, path: Path, asked: Asked, ended: Callable[[], bool], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._path = path
-        self._asked = asked
-        self._ended = ended
-        self._clock = clock
-        since, until = asked.since, asked.until
+    path: Path
+    asked: Asked
+    ended: Callable[[], bool]
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        asked, since, until = self.asked, self.asked.since, self.asked.until
         # As lines have times, which are compared as text.
         self._wanted = Wanted(asked.actor, asked.service, _text(since), _text(until))
         self._long_ago = _text(None if since is None else max(0.0, since - SLACK))
@@ -163,16 +164,16 @@ class Search:
 
     def page(self) -> Page:
         """NoAuditFile, GoneCursor."""
-        until = self._clock() + SECONDS
-        with opened(self._path) as files:
+        until = self.clock() + SECONDS
+        with opened(self.path) as files:
             for file, end in self._from(files[::-1]):
                 for at, line in _lines_before(file, end):
                     if line is not None:
                         if not self._take(line):
                             return self._page(Cursor(_digest(file), at + len(line)))
-                        if len(self._lines) == self._asked.limit:
+                        if len(self._lines) == self.asked.limit:
                             return self._page(Cursor(_digest(file), at))
-                    elif self._clock() > until or self._ended():
+                    elif self.clock() > until or self.ended():
                         return self._page(Cursor(_digest(file), at))
                     else:
                         time.sleep(_PAUSE)
@@ -198,7 +199,7 @@ class Search:
 
     def _from(self, files: list[BinaryIO]) -> Iterator[tuple[BinaryIO, int]]:
         """Those that may have what is asked for, youngest first: file, and the octet before which to begin."""
-        cursor = self._asked.before
+        cursor = self.asked.before
         for file in files:
             end = os.fstat(file.fileno()).st_size
             if cursor is not None:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
@@ -40,24 +41,19 @@ _LEAVES = frozenset({Kind.UNHEALTHY, Kind.FAILING, Kind.EXPIRED, Kind.DEREGISTER
 _LATEST = 10_000
 
 
+@dataclass(eq=False)
 class History(Plugin):
     """`days`: for which files are kept, `max_octets` of all of them; 0 days: none is kept. `clock`: monotonic seconds, the registry's;
     `wall`: epoch seconds.
     """
 
-    def __init__(
-        self,
-        days: int,
-        max_octets: int,
-        registry: Registry,
-        clock: Callable[[], float],
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        self._days = days
-        self._max_octets = max_octets
-        self._registry = registry
-        self._clock = clock
-        self._wall = wall
+    days: int
+    max_octets: int
+    registry: Registry
+    clock: Callable[[], float]
+    wall: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
         self._seams = Seams()
         self.recorder: Recorder | None = None
         self._questions: Questions | None = None
@@ -66,7 +62,7 @@ class History(Plugin):
     def install(self, seams: Seams) -> None:
         seams.concerns.append(warning("history_failing", self._trouble))
         self._seams = seams  # what plugins add that come later is in it
-        self._questions = Questions(self._registry, self._clock, self._wall, seams.authorize, lambda: self.recorder)
+        self._questions = Questions(self.registry, self.clock, self.wall, seams.authorize, lambda: self.recorder)
         seams.routes.extend(self._questions.routes())
 
     def _trouble(self) -> Mapping[str, str]:
@@ -84,31 +80,31 @@ class History(Plugin):
         return each(filter(None, found))
 
     async def open(self, engine: Engine) -> None:
-        if self._days and self._seams.folders:
-            folder = Folder(self._seams.folders[0] / FOLDER, self._days, self._max_octets)
-            self.recorder = Recorder(folder, self._registry, self._wall)
+        if self.days and self._seams.folders:
+            folder = Folder(self._seams.folders[0] / FOLDER, self.days, self.max_octets)
+            self.recorder = Recorder(folder, self.registry, self.wall)
             self._seams.followers.append(self.recorder.follow_commit)
             self._recalling = asyncio.get_running_loop().create_task(self._recall(self.recorder))
 
     async def _recall(self, recorder: Recorder) -> None:
         """Who has gone within the last hour, is missed in a zone, who took whom out, and what changed when: no restart forgets it."""
-        began = self._wall()
+        began = self.wall()
         await recorder.restored.wait()
         await recorder.flushed()
-        asked = Asked(kinds=_LEAVES, since=self._wall() - KEPT, limit=MAX_GONE)
+        asked = Asked(kinds=_LEAVES, since=self.wall() - KEPT, limit=MAX_GONE)
         with contextlib.suppress(TooSlow):
             gone = await in_daemon_thread(lambda: _of_instances(recorder, asked))
             lost = [(event, instant_of(event, wall)) for event, wall, _ in reversed(gone)]
-            self._registry.losses.recall(lost, lambda key: self._registry.find(key) is not None)
+            self.registry.losses.recall(lost, lambda key: self.registry.find(key) is not None)
             told = await in_daemon_thread(lambda: _of_instances(recorder, Asked(limit=_LATEST)))
-            remember(self._registry, told)
-            since, apart = self._wall() - KEPT, self._clock() - self._wall()
+            remember(self.registry, told)
+            since, apart = self.wall() - KEPT, self.clock() - self.wall()
             before = [(event, wall + apart) for event, wall, _ in reversed(told) if since <= wall < began]
-            self._registry.missing.recall(before)
-            if self._registry.missing:
-                self._registry.staleness_changed()  # answers were kept that do not know of them
+            self.registry.missing.recall(before)
+            if self.registry.missing:
+                self.registry.staleness_changed()  # answers were kept that do not know of them
             for event, wall, _ in told:
-                service = self._registry.services.get(event.service)
+                service = self.registry.services.get(event.service)
                 if service is not None and service.changed_at is None:
                     service.changed_at = wall
 
