@@ -18,6 +18,7 @@ from discovery.cli import connection
 from discovery.client import RegistryClient
 from tests.cli.live import At, discovery
 from tests.client.servers import DEEP, STRANGE, mutants, nobody
+from tests.examples import examples
 
 COMMANDS = [
     ["get", "services"],
@@ -209,7 +210,7 @@ READING = [
 def test_whatever_the_json_is_like_it_is_shown_or_one_line_says_what_is_wrong(command: list[str], body: Any) -> None:
     chance = random.Random(" ".join(command))
     bodies = [body, *(found for value in chance.sample(STRANGE, 4) for found in mutants(body, value))]
-    asked = [body, *chance.sample(bodies, 60)]
+    asked = [body, *chance.sample(bodies, examples(60))]
     with answering(lambda: json.dumps(asked[0])) as url:
         assert At(url)(*command).status == 0
         while asked:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from discovery.client import NotARegistry, Refused, RegistryClient, RegistryError, Resolver, Service, Unreachable
 from tests.client.servers import STRANGE, answering, mutants, nobody, saying, silent
+from tests.examples import examples
 
 
 def json(content: Any, status: int = 200, **headers: str) -> web.Response:
@@ -212,7 +213,7 @@ async def test_whatever_a_server_says_is_an_answer_or_an_error_of_the_registrys(
         return json(asked[-1], status)
 
     async with answering(answer) as url:
-        for body in random.Random(1).sample(bodies, 150):
+        for body in random.Random(1).sample(bodies, examples(150)):
             asked.append(body)
             resolver, service = Resolver(urls=url), Service("web", 3001, urls=url)
             with contextlib.suppress(RegistryError):

@@ -87,7 +87,7 @@ class Watch:
             assert reply.flags & dns.flags.AA
             records = sum(len(rrset) for rrset in reply.answer)
             self.asked.append(Seen(time.monotonic(), dns.rcode.to_text(reply.rcode()), records))
-        time.sleep(0.002)  # the clients want the interpreter too
+        time.sleep(0.01)  # the clients want the interpreter too
 
     def _serial(self, number: int) -> None:
         reply = self._udp("svc.local", "SOA")
