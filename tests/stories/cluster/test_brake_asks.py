@@ -31,7 +31,7 @@ SETTINGS: dict[str, Any] = {
 SOON = TTL + 2 * FLUSH + 20
 # On one host: a firewall's refusals would come from three.
 ONE, THREE = [("10.1.0.2", 20000)], [("10.1.0.2", 20001 + number) for number in range(3)]
-MANY = [("10.1.0.2", 21001 + number) for number in range(200)]
+MANY = [("10.1.0.2", 21001 + number) for number in range(60)]
 
 
 def fetch(hosts: Hosts, url: str, body: Any = None) -> Any:
@@ -51,15 +51,15 @@ def test_killed_processes_are_out_of_every_node_with_their_leases(tmp_path: Path
         stack.callback(etcd.kill)
         nodes = [stack.enter_context(running(ROOT, hosts.here, NODE_NAME=name, **SETTINGS)) for name in "ab"]
         others = [
-            {"name": f"o{number % 30}", "ip": "10.9.0.1", "port": 1 + number, "ttl": 3600} for number in range(900)
+            {"name": f"o{number % 30}", "ip": "10.9.0.1", "port": 1 + number, "ttl": 3600} for number in range(300)
         ]
-        assert fetch(hosts, f"{nodes[0].http}/registrations", {"instances": others})["registered"] == 900
+        assert fetch(hosts, f"{nodes[0].http}/registrations", {"instances": others})["registered"] == 300
         stack.enter_context(listening(nodes[0].http, TTL, {"three": ONE}, hosts.there))
         killed = [
             stack.enter_context(listening(nodes[1].http, TTL, of, hosts.there))
             for of in ({"three": THREE}, {"many": MANY})
         ]
-        until(lambda: all(ready(hosts, node, "three", 4) and ready(hosts, node, "many", 200) for node in nodes))
+        until(lambda: all(ready(hosts, node, "three", 4) and ready(hosts, node, "many", 60) for node in nodes))
         for process in killed:
             process.send_signal(signal.SIGKILL)
         killed_at = time.monotonic()

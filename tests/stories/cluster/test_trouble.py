@@ -120,7 +120,7 @@ def test_a_node_that_was_stopped_denies_nobody_who_has_registered_meanwhile(tmp_
         stopped.process.send_signal(signal.SIGSTOP)
         time.sleep(5)  # the fault itself: it stands still, and what etcd tells it waits in the connection
         new = [(f"web-{number}", "10.0.0.1", 80) for number in range(300)]
-        list(threads.map(lambda each: one.register(*each), new))
+        list(threads.map(lambda each: one.register(*each, ttl=60), new))
         heartbeats = [threads.submit(stopped.heartbeat, *each) for each in new]
         time.sleep(0.5)  # the first of them wait in the sockets
         stopped.process.send_signal(signal.SIGCONT)

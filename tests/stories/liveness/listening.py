@@ -61,6 +61,8 @@ async def _live(url: str, ttl: float, name: str, ip: str, port: int, registered:
                     writer.write(head.encode() + b"\r\n\r\n" + body)
                     answer = await reader.read(12)
                     writer.close()
+                if answer.endswith(b" 503"):  # a node whose etcd has no time: soon again, as any client
+                    raise OSError(answer)
                 assert answer.endswith(b" 201"), answer
                 registered.set()
             except OSError:
@@ -70,17 +72,17 @@ async def _live(url: str, ttl: float, name: str, ip: str, port: int, registered:
 
 
 async def _main(url: str, ttl: float, services: list[str]) -> None:
-    lives, events = [], []
-    for service in services:
-        name, _, addresses = service.partition("=")
-        for address in addresses.split(","):
-            ip, _, port = address.rpartition(":")
-            events.append(asyncio.Event())
-            lives.append(asyncio.create_task(_live(url, ttl, name, ip, int(port), events[-1])))
-    for event in events:
-        await event.wait()
-    print("ready", flush=True)
-    await asyncio.gather(*lives)
+    events = []
+    async with asyncio.TaskGroup() as lives:  # one that fails ends them all
+        for service in services:
+            name, _, addresses = service.partition("=")
+            for address in addresses.split(","):
+                ip, _, port = address.rpartition(":")
+                events.append(asyncio.Event())
+                lives.create_task(_live(url, ttl, name, ip, int(port), events[-1]))
+        for event in events:
+            await event.wait()
+        print("ready", flush=True)
 
 
 if __name__ == "__main__":
