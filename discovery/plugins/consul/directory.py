@@ -8,7 +8,7 @@ plugin) have a peer that is made up: their own id, on the node of their own addr
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from discovery.core.check import Check
@@ -88,8 +88,8 @@ class Directory:
         self.nodes = nodes
         self.places: dict[str, Place] = {}  # by the folded name of the node
         self._peers: dict[str, tuple[Peer, ...]] = {}  # by id, of instances that have any
-        self._checks: dict[str, list[tuple[str, str]]] = {}  # of each of them: the nodes and ids of its checks
-        self._where: dict[str, frozenset[str]] = {}  # of each instance: the folded names of its nodes
+        # Of each instance: the folded name of a node, the id that a peer has there (None: nobody said one), and those of its checks.
+        self._where: dict[str, list[tuple[str, str | None, list[str]]]] = {}
         self._hosts: dict[str, set[str]] = {}  # by a peer's id, the folded names of the nodes that have one
         self.topics = Topics(registry, self._index_at)
 
@@ -178,7 +178,7 @@ class Directory:
             self.topics.move(SERVICES, index)
         self.topics.move(CHECKS, index)
         id = event.instance.id
-        known = self._where.get(id, frozenset())
+        known = self._names_of(id)
         for name in known:
             self._touch(name, index)
         if (
@@ -188,12 +188,12 @@ class Directory:
             or before.spec.checks is not after.spec.checks
         ):
             places, tags = len(self.places), self._tags_of(id)
-            self._take(id, known)
+            self._take(id)
             if after is not None:
                 self._put(after)
             if tags != self._tags_of(id):
                 self.topics.move(SERVICES, index)
-            for name in self._where.get(id, frozenset()):
+            for name in self._names_of(id):
                 self._touch(name, index)
             gone = [name for name in known if not self.places[name].instances]
             for name in gone:
@@ -201,12 +201,15 @@ class Directory:
             if gone or len(self.places) > places:
                 self.topics.move(NODES, index)
         if after is not None:
-            for name in self._where[id]:
+            for name in self._names_of(id):
                 place = self.places[name]
                 if id in place.unchecked and after.own.health is Health.FAILING:
                     place.silent.add(id)
                 else:
                     place.silent.discard(id)
+
+    def _names_of(self, id: str) -> set[str]:
+        return {name for name, _, _ in self._where.get(id, ())}
 
     def _tags_of(self, id: str) -> list[tuple[str, Any]]:
         """Those that peers have, where they are not their instance's."""
@@ -216,45 +219,42 @@ class Directory:
         found = instance.attachment(PLUGIN)
         if found is not None:
             self._peers[instance.id] = tuple(Peer(*each) for each in found["peers"])
-        names, checks = set(), list[tuple[str, str]]()
+        where = self._where[instance.id] = []
         for peer in self.peers_of(instance):
             node = self.node_of(peer)
-            names.add(name := fold(node.name))
-            place = self.places.setdefault(name, Place(node))
+            place = self.places.setdefault(name := fold(node.name), Place(node))
             place.node = node  # whoever says it last says where it is
             place.instances[instance.id] = None
-            if found is not None:
+            own = (
+                {own_id(each, peer): each.id for each in instance.spec.checks if each.group == peer.key}
+                if found
+                else {}
+            )
+            place.checks |= {id: (instance.id, check) for id, check in own.items()}
+            where.append((name, peer.id if found else None, list(own)))
+            if found:
                 place.ids[peer.id] = instance.id
                 self._hosts.setdefault(peer.id, set()).add(name)
                 if peer.node is not None:
                     place.external = {"Meta": peer.said.get("NodeMeta"), **peer.said.get("Node", {})}
                 elif "Checks" not in peer.said and stands_under_node(instance):
                     place.unchecked.add(instance.id)
-                for check in instance.spec.checks:
-                    if check.group == peer.key:
-                        place.checks[own_id(check, peer)] = instance.id, check.id
-                        checks.append((name, own_id(check, peer)))
-        self._where[instance.id] = frozenset(names)
-        if checks:
-            self._checks[instance.id] = checks
 
-    def _take(self, id: str, names: Collection[str]) -> None:
-        for peer in self._peers.pop(id, ()):
-            name = fold(self.node_of(peer).name)
-            if self.places[name].ids.get(peer.id) == id:
-                del self.places[name].ids[peer.id]
-                self._hosts[peer.id].discard(name)
-                if not self._hosts[peer.id]:
-                    del self._hosts[peer.id]
-        for name, check in self._checks.pop(id, ()):
-            if self.places[name].checks.get(check, ("", ""))[0] == id:
-                del self.places[name].checks[check]
-        for name in names:
+    def _take(self, id: str) -> None:
+        self._peers.pop(id, None)
+        for name, peer, checks in self._where.pop(id, ()):
             place = self.places[name]
             place.instances.pop(id, None)
             place.unchecked.discard(id)
             place.silent.discard(id)
-        self._where.pop(id, None)
+            for check in checks:
+                if place.checks.get(check, ("", ""))[0] == id:
+                    del place.checks[check]
+            if peer is not None and place.ids.get(peer) == id:
+                del place.ids[peer]
+                self._hosts[peer].discard(name)
+                if not self._hosts[peer]:
+                    del self._hosts[peer]
 
     def _touch(self, name: str, index: int) -> None:
         self.places[name].index = index

@@ -105,9 +105,7 @@ class KeyValues:
     async def _hand_on(self, request: Request, upstream: str) -> Answer:
         prefix = client_prefix(request.address)
         if self._in_hand.total() >= MAX_IN_HAND or self._in_hand[prefix] >= MAX_OF_PREFIX:
-            raise Refused(
-                500, "Too many requests about keys are being handed on to CONSUL_KV_UPSTREAM; try again in a moment"
-            )
+            raise Refused(500, "Too many requests about keys wait for CONSUL_KV_UPSTREAM; try again in a moment")
         self._in_hand[prefix] += 1
         try:
             return await self._ask(request, upstream)

@@ -133,13 +133,11 @@ class Names(LiveNames):
     def why_not(self, relative: Name, now: float) -> str:
         asked = asked_for(relative, self._datacenter)
         if isinstance(asked, bool):
-            return (
-                f"Consul's names end in service, node or addr, with the data center {self._datacenter} behind it or not"
-            )
-        if asked.kind != SERVICE:
-            return (
-                f"no host with an instance is called {asked.name}" if asked.kind == NODE else "nobody has that address"
-            )
+            return f"Consul's names end in service, node or addr, with or without the data center {self._datacenter}"
+        if asked.kind == NODE:
+            return f"no host with an instance is called {asked.name}"
+        if asked.kind == ADDR:
+            return "nobody has that address"
         if (service := self._registry.services.get(asked.name)) is None:
             known = absent(self._registry, asked.name, now)
             return f"no service {asked.name}{f'; {known}' if known else ''}"
@@ -246,9 +244,8 @@ class Names(LiveNames):
             host = _name(at)
             return Answer.nodata() if host is None else Answer.of([RR(owner, Type.CNAME, self._ttl, to_wire(host))])
         if address_type(at) != qtype:
-            return Answer.nodata(
-                Explanation(OTHER, f"{to_text(owner)} has an address of the other family, or another type")
-            )
+            text = f"{to_text(owner)} has an address of the other family, or another type"
+            return Answer.nodata(Explanation(OTHER, text))
         return Answer.of([RR(owner, qtype, self._ttl, address(at))])
 
 
