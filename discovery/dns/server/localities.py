@@ -24,6 +24,9 @@ from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import Traffic
 from discovery.store.nearness import Preference
 
+# Subnets that forwarders name whose zone is remembered, at 1 KB each.
+MAX_SUBNETS = 4096
+
 
 class _Asking(NamedTuple):
     """For whom a forwarder asks. `udp`: the transport of its queries. `kept`: what the keys of kept answers end with."""
@@ -52,7 +55,7 @@ class Localities:
         self._is_usual = is_usual
         self._traffic = traffic
         self._route_of = lru_cache(MAX_CLIENTS)(self._find_route)
-        self._asking = lru_cache(MAX_CLIENTS)(self._read_subnet)
+        self._asking = lru_cache(MAX_SUBNETS)(self._read_subnet)
         preference.on_change.append(self._changed)
 
     def respond(

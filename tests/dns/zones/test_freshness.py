@@ -23,7 +23,7 @@ LEASES: list[dict[str, Any]] = [{"ttl": 16}, {"ttl": 3600, "checks": [{"ttl": 16
 
 
 @pytest.mark.parametrize(("name", "rtype"), FORMS)
-@pytest.mark.parametrize("start", [0.0, 0.1, 12345.678, 1e9 + 0.3])
+@pytest.mark.parametrize("start", [0.1, 1e9 + 0.3])
 @pytest.mark.parametrize("lease", LEASES)
 @pytest.mark.parametrize("hot", [False, True])
 def test_an_instance_is_in_an_answer_until_its_lease_ends_and_not_from_that_instant_on(
