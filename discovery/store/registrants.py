@@ -79,7 +79,9 @@ def joined(
     if name is None or not (known.attachments or attachments):
         before = known.attachments if known.spec.imported_from is not None else ()
         return known._replace(
-            spec=spec, attachments=changed(before, attachments), checks=states_of(txn, spec.checks, known)
+            spec=spec,
+            attachments=changed(before, attachments) if attachments else before,
+            checks=states_of(txn, spec.checks, known),
         )
     there = registrants(known)
     own = set(there[name].checks) if name in there else set[str]()

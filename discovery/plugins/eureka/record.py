@@ -196,7 +196,7 @@ def _lease(value: Any) -> tuple[int, int]:
     if not isinstance(value, dict):
         raise Unreadable("leaseInfo must be an object")
     names = (("renewalIntervalInSecs", _RENEWAL), ("durationInSecs", _DURATION))
-    found = [(_signed(value.get(name, usual), name), usual) for name, usual in names]
+    found = [(_signed(0 if value.get(name) is None else value[name], name), usual) for name, usual in names]
     renewal, duration = (number if number > 0 else usual for number, usual in found)
     return renewal, duration
 

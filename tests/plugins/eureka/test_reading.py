@@ -46,6 +46,7 @@ _AMAZON = {"@class": "com.netflix.appinfo.AmazonInfo", "name": "Amazon", "metada
         ({"leaseInfo": {"renewalIntervalInSecs": "30", "durationInSecs": -5}}, {"ttl": 90.0}),
         ({"leaseInfo": {"durationInSecs": 10**6}}, {"ttl": 3600.0}),
         ({"leaseInfo": None}, {"ttl": 90.0}),
+        ({"leaseInfo": {"renewalIntervalInSecs": None, "durationInSecs": None}}, {"ttl": 90.0}),
         ({"metadata": {"a": 1, "b": True, "@class": "x"}}, {"metadata": b'{"a":"1","b":"true"}'}),
         ({"metadata": {"zone": "eu-a"}}, {"zone": "eu-a"}),
         ({"metadata": {"zone": "no zone!"}}, {"zone": None}),
