@@ -69,10 +69,10 @@ class Expire(Write[bool]):
         elif instance.status is Status.SUSPECT:
             again = ask_brake(txn, entry, txn.service_of(entry))
             if again is not None:
-                txn.ask_again(entry, again)
+                txn.afterwards(txn.liveness.ask_again, entry, again)
         elif entry.missing(now) and not entry.over(now):
             miss_reports(txn, entry)
         elif entry.lease.alive(now):
-            txn.change(entry, instance, living(txn.windows, instance), f"quiet for {txn.damping.window:g} s")
+            txn.change(entry, instance, living(txn.windows, instance), f"quiet for {txn.liveness.damping.window:g} s")
         else:
             lapse(txn, entry)

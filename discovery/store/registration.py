@@ -230,7 +230,7 @@ class ReportCheck(InstanceWrite[Entry]):
         elif after is not known:  # else it is no reason to stop believing in a suspect
             override_status(txn, entry, after, reason)
         if after is known:
-            txn.note_output(entry, check.id, found.output)
+            txn.afterwards(entry.note_output, check.id, found.output)
         return entry
 
 

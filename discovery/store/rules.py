@@ -135,7 +135,7 @@ def hold_more(txn: Transaction, service: Service) -> bool:
 
 def _suspects(txn: Transaction, entry: Entry, service: Service) -> list[Entry]:
     """Whom the brake holds because this lease has run out; nobody when it does not engage."""
-    now, brake = txn.now, txn.brake
+    now, brake = txn.now, txn.liveness.brake
     if brake.percent == 0 or txn.current(entry).status not in TRUSTED or not _is_silent(txn, entry):
         return []
     if service.hold is not None:
@@ -183,7 +183,7 @@ def ask_brake(txn: Transaction, entry: Entry, service: Service) -> float | None:
         )
         return None
     assert service.hold is not None
-    again = txn.brake.asks_again(service.hold, txn.now)
+    again = txn.liveness.brake.asks_again(service.hold, txn.now)
     if again is None:
         instance, lease, now = entry.instance, entry.lease, txn.now
         reason = f"no heartbeat for {now - lease.renewed_at:.1f} s"

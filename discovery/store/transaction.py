@@ -18,10 +18,9 @@ from discovery.core.kinds import Drained, RegistrySettings, TokenEvent
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
 from discovery.core.status import SILENT, Status
-from discovery.store.brake import Brake
-from discovery.store.damping import Damping, flaps
+from discovery.store.damping import flaps
 from discovery.store.errors import PermanentRefused, RegistryFull, UnknownInstance, UnknownService
-from discovery.store.liveness import owner_of
+from discovery.store.liveness import Liveness, owner_of
 from discovery.store.service import Entry, Service
 from discovery.store.state import State, Unsettled
 
@@ -187,7 +186,7 @@ class Transaction:
     def refuse_permanent(self) -> None:
         """PermanentRefused, when the caller may not have one more instance without a lease."""
         most = self._state.max_permanent
-        if self._state.liveness.permanent[owner_of(self.by)] >= most:
+        if self.liveness.permanent[owner_of(self.by)] >= most:
             raise PermanentRefused(most)
 
     def limit_of(self, service: Service, is_foreign: bool) -> tuple[int, str]:
@@ -225,25 +224,20 @@ class Transaction:
 
     def due(self) -> Entry | None:
         """The next entry about which time alone has something to say; None: nothing, or nothing before the queue is tidied."""
-        liveness = self._state.liveness
-        entry = liveness.due(self.now)
+        entry = self.liveness.due(self.now)
         if entry is None:
-            self.effects += (partial(liveness.tidy, self.now),)
+            self.afterwards(self.liveness.tidy, self.now)
         else:
             self.services.append(fold(entry.instance.spec.name))
         return entry
 
     @property
-    def brake(self) -> Brake:
-        return self._state.liveness.brake
-
-    @property
-    def damping(self) -> Damping:
-        return self._state.liveness.damping
+    def liveness(self) -> Liveness:
+        return self._state.liveness
 
     def lapses_with(self, entry: Entry) -> tuple[int, int]:
         """How many have fallen silent within one timeout, in all services, with this one; and how many there are in all."""
-        return self.brake.lapses(entry.instance.id, self.now), self._state.living
+        return self.liveness.brake.lapses(entry.instance.id, self.now), self._state.living
 
     def calm(self, service: Service, seconds: float) -> bool:
         """Whether its silent ones were counted that lately, and were not too many."""
@@ -265,8 +259,8 @@ class Transaction:
     def change(self, entry: Entry, after: Instance, status: Status, reason: str, renews: bool = False) -> Instance:
         """The entry becomes `after` with this status, unless it changes too often to be called healthy. No event that says nothing."""
         before = self.current(entry)
-        if status is Status.HEALTHY and flaps(entry.flaps, self.events, before, self.now, self.damping):
-            status, damping = Status.FLAPPING, self.damping
+        if status is Status.HEALTHY and flaps(entry.flaps, self.events, before, self.now, self.liveness.damping):
+            status, damping = Status.FLAPPING, self.liveness.damping
             reason = f"{reason}, but it changed more than {damping.changes} times in {damping.window:g} s"
         if after.status is not status:
             after = after.with_status(status)
@@ -287,24 +281,20 @@ class Transaction:
         """A `ttl` check of it was reported."""
         self.reports += ((entry, check),)
 
-    def note_output(self, entry: Entry, check: str, output: str) -> None:
-        """What a check said last, and no event tells of."""
-        self.effects += (partial(entry.note_output, check, output),)
-
     def add(self, event: Event) -> None:
         self.events.append(event)
 
     def note_calm(self, service: Service) -> None:
         self._calm += (service,)
-        self.effects += (partial(setattr, service, "calm_at", self.now),)
+        self.afterwards(setattr, service, "calm_at", self.now)
 
     def note_held(self, service: str) -> None:
         """No longer half held."""
-        self.effects += (partial(self._state.half_held.pop, service, None),)
+        self.afterwards(self._state.half_held.pop, service, None)
 
-    def ask_again(self, entry: Entry, at: float) -> None:
-        """About a suspect that is still held."""
-        self.effects += (partial(self._state.liveness.ask_again, entry, at),)
+    def afterwards(self, effect: Callable[..., object], *arguments: object) -> None:
+        """What this process notes for itself, once the decision is carried out."""
+        self.effects += (partial(effect, *arguments),)
 
     def _lapsed_at(self, entry: Entry, before: Instance) -> float | None:
         """When its lease ran out, if no event has told of that yet. Epoch seconds."""

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from discovery.rest.api.answers import Answer
+from discovery.rest.api.batches import Batches
 from discovery.rest.api.json_body import MAX_BODY
-from discovery.rest.api.registering import Registering
 from discovery.rest.api.requests import Request
 from discovery.rest.http import bodies as module
 from discovery.rest.http import shared
@@ -43,7 +43,7 @@ class Desk:
         self.asked = 0
         self.go = asyncio.Event()
 
-    async def registrations(self, _: Registering, request: Request) -> Answer:
+    async def registrations(self, _: Batches, request: Request) -> Answer:
         self.asked += 1
         await self.go.wait()
         return Answer(200, json.dumps({"size": len(request.body)}).encode())
@@ -52,7 +52,7 @@ class Desk:
 @pytest.fixture(name="desk")
 async def _desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk = Desk()
-    monkeypatch.setattr(Registering, "registrations", lambda handlers, request: desk.registrations(handlers, request))
+    monkeypatch.setattr(Batches, "registrations", lambda handlers, request: desk.registrations(handlers, request))
     return desk
 
 

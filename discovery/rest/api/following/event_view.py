@@ -15,10 +15,9 @@ from discovery.core import kinds
 from discovery.core.caller import Caller
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent, ValueKind, instant_of
 from discovery.core.instance import Instance, options
+from discovery.rest.api.answers import Json
 from discovery.rest.api.times import iso
 from discovery.rest.api.views import decided, health, registered
-
-Json = dict[str, Any]
 
 # What a reason that names who asked for the change says in front of the name.
 ASKED_BY = "asked for by "
