@@ -21,7 +21,7 @@ from tests.routes import asked
 from tests.store.making import ALL, START, TTL, WALL, a_registry, braked, crowd, spec
 
 # Seconds of processor time for one turn of the event loop.
-TURN = 0.010
+TURN = 0.025
 
 
 async def read(metrics: list[Metric], name: str) -> Any:
