@@ -28,6 +28,8 @@ _WAIT = 20.0
 _LIMIT = _WAIT * 17 / 16 + 10
 # Requests at a time, while services are read; and how many times as long as it takes to read all it is not done again.
 _AT_ONCE, _PAUSE = 16, 4
+# Of all, each change gives the whole list: what is read of a large one leaves both sides most of their time.
+_CHECKS_PER_SECOND = 20_000
 # The weight of an instance that says none: there, and here.
 _THEIRS, _OURS = 1, 100
 # What Consul's agent waits for a beat of `sync`, seconds, and after how long it forgets one (its own least).
@@ -142,6 +144,7 @@ class Consul:
                 if differing := _differing(before, after):
                     due.update(self._touched({**before, **after}[id] for id in differing))
                     wake.set()
+                await asyncio.sleep(len(after) / _CHECKS_PER_SECOND)
 
         async def read_due() -> None:
             nonlocal is_all_due
