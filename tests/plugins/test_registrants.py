@@ -122,7 +122,7 @@ _STEPS = st.one_of(
 )
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100))
 @given(st.lists(_STEPS, max_size=12))
 def test_each_takes_back_its_own_part_and_the_instance_goes_with_the_last(steps: list[tuple[Any, ...]]) -> None:
     it = Shared()

@@ -162,4 +162,4 @@ class Checks(RuleBasedStateMachine):
 
 
 TestChecks = Checks.TestCase
-TestChecks.settings = settings(max_examples=examples(150), stateful_step_count=30, deadline=None)
+TestChecks.settings = settings(max_examples=examples(150), stateful_step_count=30)

@@ -42,7 +42,7 @@ def registry_of(instances: list[Instance]) -> DrivenRegistry:
 
 
 @given(st.lists(INSTANCES, max_size=4), st.lists(EVENTS, min_size=1, max_size=4))
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 def test_a_commit_is_applied_whole_or_not_at_all(instances: list[Instance], events: list[InstanceEvent]) -> None:
     """Some of them fit: then the table is what putting and deleting makes of it."""
     registry = registry_of(instances)

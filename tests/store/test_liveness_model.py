@@ -443,4 +443,4 @@ class Liveness(RuleBasedStateMachine):
 
 
 TestLivenessAgainstTheJudge = Liveness.TestCase
-TestLivenessAgainstTheJudge.settings = settings(max_examples=examples(120), stateful_step_count=60, deadline=None)
+TestLivenessAgainstTheJudge.settings = settings(max_examples=examples(120), stateful_step_count=60)

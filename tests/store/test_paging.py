@@ -88,5 +88,5 @@ class Pages(RuleBasedStateMachine):
         assert self.registry.page("", 0) == []
 
 
-Pages.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
+Pages.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=30)
 TestPages = Pages.TestCase

@@ -295,4 +295,4 @@ class RegistryModel(RuleBasedStateMachine):
 
 
 TestRegistryAgainstTheModel = RegistryModel.TestCase
-TestRegistryAgainstTheModel.settings = settings(max_examples=examples(150), stateful_step_count=50, deadline=None)
+TestRegistryAgainstTheModel.settings = settings(max_examples=examples(150), stateful_step_count=50)

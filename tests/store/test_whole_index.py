@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.caller import SERVER
@@ -85,7 +85,6 @@ class Poll:
             self.read()
 
 
-@settings(deadline=None)
 @given(groups=st.lists(GROUP, min_size=1, max_size=8), most=st.integers(1, 12), data=st.data())
 def test_whoever_has_seen_an_index_has_all_of_it(
     groups: list[tuple[list[list[tuple[str, int]]], bool]], most: int, data: st.DataObject

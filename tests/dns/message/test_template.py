@@ -123,7 +123,7 @@ def test_rfc2782_lower_priorities_first_and_within_one_by_weight() -> None:
 SIZES = st.lists(st.tuples(st.integers(2, 40), st.sampled_from([0, 0, 16, 28])), min_size=1, max_size=MAX_KEPT + 6)
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(200))
 @given(
     SIZES,
     st.booleans(),

@@ -40,7 +40,7 @@ def unordered(section: Sequence[object]) -> list[Record]:
     return sorted(records(section))  # type: ignore[arg-type]
 
 
-@settings(max_examples=examples(80), deadline=None)
+@settings(max_examples=examples(80))
 @given(FLEETS, SIZES, st.sampled_from(["A", "AAAA", "SRV", "TXT"]), st.sampled_from(["", "t."]))
 def test_a_reply_is_cut_honestly(fleet: tuple[int, int, int], size: int | None, rtype: str, tag: str) -> None:
     world, name = world_of(fleet)
@@ -75,7 +75,7 @@ def test_an_srv_answer_that_fits_without_its_addresses_is_complete(instances: in
         assert set(owners) <= targets(reply)
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(30))
 @given(FLEETS)
 def test_over_tcp_every_instance_is_there(fleet: tuple[int, int, int]) -> None:
     four, six, _ = fleet
@@ -86,7 +86,7 @@ def test_over_tcp_every_instance_is_there(fleet: tuple[int, int, int]) -> None:
     assert len(reply.answer) == len(reply.additional) == four + six
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(st.integers(1, 63), min_size=1, max_size=3), SIZES, st.sampled_from(["A", "ANY", "SRV", "SOA"]))
 def test_a_negative_has_its_soa_or_says_that_it_was_cut(lengths: list[int], size: int | None, rtype: str) -> None:
     world = World()

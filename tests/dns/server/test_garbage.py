@@ -94,7 +94,7 @@ def test_every_mutated_packet_gets_a_reply_that_can_be_read_or_silence(world: Wo
     assert outcome(world.ask("web.svc.local")) == "ANSWER"
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=600))
 def test_noise_gets_a_reply_that_can_be_read_or_silence(packet: bytes) -> None:
     check(NOISY, packet)
@@ -104,7 +104,7 @@ def test_noise_gets_a_reply_that_can_be_read_or_silence(packet: bytes) -> None:
 NOISY = World()
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 @given(st.lists(st.binary(min_size=1, max_size=63), max_size=3), st.integers(0, 65535), st.sampled_from([1, 3, 4, 255]))
 def test_a_name_of_any_octets_is_a_name(labels: list[bytes], rtype: int, klass: int) -> None:
     """RFC 2181 §11: a label may have any octets."""

@@ -352,6 +352,6 @@ def question_of(query: dns.message.QueryMessage) -> Question:
 
 
 KeptAnswersBesideResponder.TestCase.settings = settings(
-    max_examples=examples(25), stateful_step_count=25, deadline=None, phases=[Phase.reuse, Phase.generate]
+    max_examples=examples(25), stateful_step_count=25, phases=[Phase.reuse, Phase.generate]
 )
 TestKeptAnswersBesideResponder = KeptAnswersBesideResponder.TestCase

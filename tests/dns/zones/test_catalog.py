@@ -7,7 +7,7 @@ from typing import Any
 
 import dns.flags
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.dns.message.names import Name
@@ -115,7 +115,6 @@ def test_rfc6672_3_1_a_circle_through_a_dname_is_servfail() -> None:
 NAMES = st.lists(st.sampled_from([b"a", b"b"]), max_size=4).map(tuple)
 
 
-@settings(deadline=None)
 @given(st.sets(NAMES), NAMES)
 def test_the_zone_with_the_longest_origin_at_or_above_a_name_has_it(origins: set[Name], name: Name) -> None:
     zones: Any = [SimpleNamespace(origin=origin) for origin in origins]

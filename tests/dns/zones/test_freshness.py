@@ -64,7 +64,7 @@ leases = st.lists(
 )
 
 
-@settings(max_examples=examples(80), deadline=None)
+@settings(max_examples=examples(80))
 @given(leases, st.floats(0, 7000), st.integers(0, 3600), st.data())
 def test_no_answer_outlives_the_shortest_lease_in_it(
     instances: list[tuple[float, float, bool, str]], asked_at: float, setting: int, choice: st.DataObject

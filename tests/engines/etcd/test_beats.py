@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.health import Finding, Health
@@ -28,7 +28,6 @@ def test_a_batch_is_read_as_it_was_written(sent: float, handles: list[int]) -> N
     assert (found_sent, list(found)) == (sent, handles)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.integers(0, 300), st.sets(st.integers(0, 30), min_size=1), max_size=8))
 def test_each_of_a_batch_is_renewed_as_long_ago_as_it_was_heard(by_age: dict[int, set[int]]) -> None:
     table = a_registry(max_instances=100)

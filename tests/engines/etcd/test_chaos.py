@@ -12,7 +12,6 @@ from tests.engines.etcd import chaos
 
 @settings(
     max_examples=1,
-    deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

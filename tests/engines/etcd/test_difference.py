@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core import codec, exact_json
@@ -67,7 +67,6 @@ def walk(registry: DrivenRegistry, found: Found, cut: int | None = None) -> list
     return told
 
 
-@settings(deadline=None)
 @given(one=STATE, other=STATE, cut=st.integers(0, 8))
 def test_a_resync_that_is_cut_anywhere_and_begun_again_ends_with_what_is_in_etcd(
     one: State, other: State, cut: int
@@ -93,7 +92,6 @@ def test_a_resync_that_is_cut_anywhere_and_begun_again_ends_with_what_is_in_etcd
     assert not walk(registry, read(other)), "nothing is left to do"
 
 
-@settings(deadline=None)
 @given(states=st.lists(STATE, min_size=1, max_size=4))
 def test_all_nodes_have_the_same_where_all_can_be_read_whatever_they_had_before(states: list[State]) -> None:
     last = {

@@ -287,4 +287,4 @@ def contents(node: SimulatedNode) -> tuple[list[Instance], Any, Any]:
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=examples(150), stateful_step_count=50, deadline=None)
+TestInterleavings.settings = settings(max_examples=examples(150), stateful_step_count=50)

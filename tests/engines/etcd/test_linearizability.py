@@ -98,7 +98,7 @@ CALLS = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 @given(st.lists(CALLS, max_size=5), st.integers(1, 2))
 @example([*WRONG["it went by itself"], *RIGHT["again"]], 1)
 def test_the_checker_says_what_trying_all_orders_says(history: list[Call], limit: int) -> None:
@@ -108,7 +108,6 @@ def test_the_checker_says_what_trying_all_orders_says(history: list[Call], limit
 
 @settings(
     max_examples=1,
-    deadline=None,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -164,7 +164,7 @@ def test_without_a_file_it_says_so(tmp_path: Path) -> None:
         search(tmp_path / "audit.jsonl")
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(40))
 @given(st.lists(st.integers(0, 300), max_size=20), st.integers(1, 700), st.integers(1, 5))
 def test_blocks_of_any_size_lose_nothing(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], block: int, limit: int

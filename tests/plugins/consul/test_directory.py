@@ -148,7 +148,7 @@ _STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(_STEPS, max_size=14))
 def test_what_it_knows_follows_from_the_table(steps: list[tuple[Any, ...]]) -> None:
     house = House()

@@ -53,7 +53,7 @@ def do(house: House, what: str, *given_: Any) -> None:
         house.registry.do(writes[what], house.now)
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(_STEPS, max_size=25))
 def test_where_each_id_is_and_what_its_instance_is_agree(steps: list[tuple[Any, ...]]) -> None:
     house = House(a_registry())

@@ -147,6 +147,4 @@ class HistoryModel(RuleBasedStateMachine):
 
 TestHistoryModel = HistoryModel.TestCase
 # Not shrunk: each step may write files, and a failure names the instant and its answers.
-TestHistoryModel.settings = settings(
-    max_examples=examples(150), stateful_step_count=12, deadline=None, phases=(Phase.generate,)
-)
+TestHistoryModel.settings = settings(max_examples=examples(150), stateful_step_count=12, phases=(Phase.generate,))

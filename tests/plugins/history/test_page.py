@@ -108,7 +108,7 @@ def events_of(pages: list[Page]) -> list[StoredEvent]:
     return [item for page in pages for item in page.items if isinstance(item, StoredEvent)]
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(ASKED)
 def test_what_is_asked_for_is_what_comes_newest_first_in_pages(written: Written, asked: Asked) -> None:
     asked = placed(asked, written.events)

@@ -182,7 +182,7 @@ STEPS = st.lists(
 QUERIES = ["", "service=web,db", "service=api&kind=registered,updated", "kind=maintenance,maintenance-begins"]
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(steps=STEPS, piece=st.sampled_from([1, 600, streams.PIECE]))
 def test_whoever_reads_when_he_likes_gets_every_event_that_passes_once_and_in_order(
     steps: list[tuple[str, Any, int]], piece: int
