@@ -22,7 +22,7 @@ from discovery.rest.api.query import Table, Values, period, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
-from discovery.rest.api.shapes import Described, Perhaps, Reply, Time
+from discovery.rest.api.shapes import Actor, Described, Perhaps, Reply, Time
 
 _USUAL_LIMIT = 100
 MAX_LIMIT = 1000
@@ -37,20 +37,13 @@ AUDIT: Table = {
 }
 
 
-class By(Described):
-    """`name`: the token's, empty without one."""
-
-    name: str
-    address: str
-
-
 class AuditLine(Described):
     """As it stands in the file: README.md of the plugin has its fields. Lines of earlier versions, and `lost`, have fewer."""
 
     model_config = ConfigDict(extra="allow")
 
     time: Time
-    by: By
+    by: Actor
     action: str
     outcome: Perhaps[str] = None
     index: Perhaps[int] = None
