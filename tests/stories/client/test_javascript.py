@@ -149,7 +149,7 @@ def test_the_javascript_registers_follows_and_survives_a_crash_of_a_registry_wit
         said = node.end()
         assert [server.request("GET", path).status for path in ("/resolve/js", WIDE)] == [404, 404]
     assert re.search("the registry is away|is not read, and asked for again", said), "whichever came upon it first"
-    assert stopped_in(said) < 1000
+    assert stopped_in(said) < 10_000, "what it waits for ends after half a minute"
 
 
 def answered_that_nobody_is_there(server: Discovery) -> int:
@@ -184,7 +184,7 @@ def test_what_is_refused_for_good_is_told_to_who_waits() -> None:
         try:
             node.ask("register")
             assert node.ask("ready").startswith("401 ")
-            assert stopped_in(node.end()) < 3000
+            assert stopped_in(node.end()) < 10_000
         finally:
             node.close()
 
