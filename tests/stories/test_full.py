@@ -102,4 +102,4 @@ def test_what_is_full_is_warned_of_while_it_is(
         until(lambda: said in str(listed(server, code)))
     if until_it_ends:  # the others are told for five minutes, since nobody sees the moment itself
         until(lambda: listed(server, code) is None)
-    assert [line for line in server.log if f'"{code}"' in line and "warning.began" in line]
+    until(lambda: [line for line in server.log if f'"{code}"' in line and "warning.began" in line])

@@ -20,7 +20,9 @@ from tests.stories.process import LIMIT, Discovery, running
 
 NAME = "api"
 # Seconds. Whoever gets no core for a while loses no lease by it; and a third of it is less than the grace for a list that became empty.
-LEASE = 12
+LEASE = 6
+# Seconds for one answer: a server that gets no core for a while is no outage.
+TIMEOUT = 5.0
 POLL_SECONDS = 1.0
 
 
@@ -28,7 +30,7 @@ class Poller:
     """What a client without the SDK does: it asks every second; an error is an empty list."""
 
     def __init__(self, url: str) -> None:
-        self._registry = RegistryClient(url, timeout=0.5)
+        self._registry = RegistryClient(url, timeout=TIMEOUT)
         self.ports: set[int] = set()
         self._task = asyncio.create_task(self._poll())
 
@@ -106,11 +108,11 @@ class World(AsyncExitStack):
         await asyncio.to_thread(self._servers.pop(port).close)
 
     async def serve(self, urls: str, *ports: int) -> list[Service]:
-        return [await self.enter_async_context(Service(NAME, port, urls=urls, timeout=0.5)) for port in ports]
+        return [await self.enter_async_context(Service(NAME, port, urls=urls, timeout=TIMEOUT)) for port in ports]
 
     async def look(self, urls: str, polled: str, *ports: int, silence: float = 40.0) -> Beside:
         """Both know these ports already."""
-        resolver = await self.enter_async_context(Resolver(urls=urls, timeout=0.5, silence=silence))
+        resolver = await self.enter_async_context(Resolver(urls=urls, timeout=TIMEOUT, silence=silence))
         poller = Poller(polled)
         self.push_async_callback(poller.close)
         async with asyncio.timeout(LIMIT):
