@@ -32,6 +32,7 @@ from discovery.plugins.eureka.record import read
 from discovery.plugins.eureka.writing import Announce, Cancel
 from discovery.store.registration import Deregister, Register, ReportCheck
 from tests.driven import DrivenRegistry
+from tests.examples import examples
 from tests.plugins.eureka.house import sent
 from tests.store.making import ALL, START, a_registry
 
@@ -148,7 +149,7 @@ _STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(_STEPS, max_size=14))
 def test_what_it_knows_follows_from_the_table(steps: list[tuple[Any, ...]]) -> None:
     house = House()

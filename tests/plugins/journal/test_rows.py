@@ -144,7 +144,9 @@ VALUES = st.one_of(
 )
 TOMBSTONES = st.tuples(PLACES, TIMES)
 
-QUICK = settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(
+    max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @pytest.fixture
