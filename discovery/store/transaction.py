@@ -277,10 +277,6 @@ class Transaction:
         self._after[after.id] = after
         return after
 
-    def report(self, entry: Entry, check: str) -> None:
-        """A `ttl` check of it was reported."""
-        self.reports += ((entry, check),)
-
     def add(self, event: Event) -> None:
         self.events.append(event)
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from discovery import __version__
 from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import DiscoveryError
-from discovery.core.event import Commit, InstanceEvent
+from discovery.core.event import Commit
 from discovery.core.instance import Key
 from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
@@ -44,7 +44,7 @@ from discovery.engines.etcd.supervise import supervise
 from discovery.engines.etcd.upkeep import Upkeep
 from discovery.engines.etcd.writes import Writes
 from discovery.store.engine import WriteSeams
-from discovery.store.errors import EngineAway, EngineNotOpened, IdTaken, Moved, UnknownForNow, UnknownInstance
+from discovery.store.errors import EngineAway, EngineNotOpened, Moved, UnknownForNow, UnknownInstance
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.store.write import Write
@@ -283,18 +283,14 @@ class EtcdEngine:
         self._writes.on_decision(decision)
 
     def _adopt(self, conf: Conf) -> None:
-        peers = self._peers
         self._mirror.offset = conf.offset
         self._mirror.settings = conf.settings
-        peers.flush = conf.settings.etcd_flush_seconds
+        self._peers.flush = conf.settings.etcd_flush_seconds
 
     def _refuses(self, commit: Commit) -> DiscoveryError | None:
         if self._agreement.conf.moved and commit.by is not SERVER:
             return Moved(self._agreement.conf.moved)
-        if (error := self._mirror.unreadable.refusal(commit)) is not None:
-            return error
-        new = (event for event in commit.events if isinstance(event, InstanceEvent) and event.before is None)
-        return next((IdTaken(each.instance.id) for each in new if self._presence.heard.collides(each.instance)), None)
+        return self._mirror.unreadable.refusal(commit) or self._presence.heard.refusal(commit)
 
 
 def make(
@@ -302,8 +298,7 @@ def make(
 ) -> EtcdEngine:
     """SettingsError."""
     settings = EtcdSettings.read()
-    mine = settings.conf(registry.settings)
-    folder = seams.folders[0] if seams.folders else None
     return EtcdEngine(
-        registry, clock, wall, seams, settings.client(url), settings.etcd_prefix, settings.node_id(), mine, folder
-    )
+        registry, clock, wall, seams, settings.client(url), settings.etcd_prefix, settings.node_id(),
+        settings.conf(registry.settings), next(iter(seams.folders), None),
+    )  # fmt: skip

@@ -18,6 +18,7 @@ from discovery.core.check import TTL
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.core.status import Status
+from discovery.store.errors import IdTaken
 from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
@@ -104,6 +105,11 @@ class Heard:
         handle = handle_of(instance)
         entry = self._entries.get(handle)
         return handle >> _AGE_BITS == _AGE or (entry is not None and entry.instance.id != instance.id)
+
+    def refusal(self, commit: Commit) -> IdTaken | None:
+        """Why it must not be: it registers one that `collides`."""
+        new = (event for event in commit.events if isinstance(event, InstanceEvent) and event.before is None)
+        return next((IdTaken(each.instance.id) for each in new if self.collides(each.instance)), None)
 
     def note(self, instance: Instance, now: float, check: str | None = None) -> None:
         self._since[handle_of(instance, check)] = now
