@@ -18,7 +18,7 @@ SERVER_SIZE = 16
 # What a client shows that knows its server, and what it is given.
 COOKIE_SIZE = CLIENT_SIZE + SERVER_SIZE
 # RFC 7873 §5.2.2: what a client may send; other servers' cookies can be longer than ours.
-_SIZES = (CLIENT_SIZE, *range(CLIENT_SIZE + 8, CLIENT_SIZE + 33))
+_SIZES = frozenset((CLIENT_SIZE, *range(CLIENT_SIZE + 8, CLIENT_SIZE + 33)))
 SECRET_SIZE = 16
 
 # Of the last ones, what was found within this second: a resolver shows the same cookie with each of its queries.
@@ -35,14 +35,17 @@ class Cookies:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._head = (-1, b"")  # the last second's, for most cookies are made in the same one
-        self.check = lru_cache(_MAX_CHECKED)(self._check)
+        self._checked = lru_cache(_MAX_CHECKED)(self._check)
+
+    def check(self, data: bytes, client: str, now: int) -> tuple[bytes, bool]:
+        """The option's data to send back, empty when `data` is malformed; and whether the client proved its address."""
+        if len(data) not in _SIZES:  # not remembered: over TCP it may have 64 KiB
+            return b"", False
+        return self._checked(data, client, now)
 
     def _check(self, data: bytes, client: str, now: int) -> tuple[bytes, bool]:
-        """The option's data to send back, empty when `data` is malformed; and whether the client proved its address."""
         if len(data) == CLIENT_SIZE:
             return data + self.make(data, client, now), False
-        if len(data) not in _SIZES:
-            return b"", False
         nonce, shown = data[:CLIENT_SIZE], data[CLIENT_SIZE:]
         age = self._age(nonce, shown, client, now)
         if age is not None and age < _RENEW:
