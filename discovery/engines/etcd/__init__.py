@@ -143,11 +143,12 @@ class EtcdEngine:
     async def _begin(self, may_again: bool) -> bool:
         """False: etcd has not answered in time, and may be asked again."""
         try:
-            kept = await self._membership.read()
-            await self._agreement.agree(kept, self._membership.file)
-            started = time.monotonic()
-            await self._mirror.fill(0 if kept is None else kept.last)
-            self._presence.begin(started)
+            if not self._mirror.etcd:  # else all was read, and the table is filled once
+                kept = await self._membership.read()
+                await self._agreement.agree(kept, self._membership.file)
+                started = time.monotonic()
+                await self._mirror.fill(0 if kept is None else kept.last)
+                self._presence.begin(started)
             await self._presence.renew_leases()
         except EtcdAway as error:
             if not (error.is_late and may_again):

@@ -9,6 +9,8 @@ import pytest
 
 from discovery.core.instance import Key
 from discovery.engines.etcd.gateway import CALL_SECONDS
+from discovery.engines.etcd.messages import EtcdAway
+from discovery.engines.etcd.presence import Presence
 from discovery.store.errors import EngineAway
 from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of
 from tests.ports import free_port
@@ -61,6 +63,31 @@ async def test_a_node_that_starts_while_etcd_has_no_time_asks_again(proxy: Proxy
     proxy.heal()
     await starting
     await node.stop()
+
+
+async def test_a_node_that_has_read_all_and_gets_its_leases_late_has_each_instance_once(
+    etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, renew = EtcdAway("no etcd member answers"), Presence.renew_leases
+    late.is_late = True
+    async with nodes_of(etcd, 1) as (first,):
+        instance = await first.register("web", "10.0.0.1")
+        answers = iter([late])
+
+        async def renewed(presence: Presence) -> None:
+            for error in answers:
+                raise error
+            await renew(presence)
+
+        node = Node("late", etcd.urls)
+        with monkeypatch.context() as patch:
+            patch.setattr(Presence, "renew_leases", renewed)
+            await node.start()
+        try:
+            assert [id for _, _, id in node.events] == [instance.id]
+            assert node.registry.living == 1
+        finally:
+            await node.stop()
 
 
 async def test_a_node_that_starts_while_etcd_is_away_says_so_and_leaves_nothing_open() -> None:
