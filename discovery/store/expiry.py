@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from discovery.core.status import Status
-from discovery.store.registrants import leave, registrants
+from discovery.store.registrants import deregister, leave, registrants
 from discovery.store.rules import (
     ask_brake,
     expire,
@@ -57,13 +57,11 @@ class Expire(Write[bool]):
         if instance.status is not Status.SUSPECT and entry.lease.critical_at <= now:
             check, reason = given_up(txn, instance)
             there = registrants(instance).items()
-            leave(
-                txn,
-                entry,
-                next((name for name, terms in there if check.id in terms.checks), ""),
-                reason,
-                is_final=False,
-            )
+            whose = next((name for name, terms in there if check.id in terms.checks), None)
+            if whose is not None:
+                leave(txn, entry, whose, reason, is_final=False)
+            else:  # an older version, which knows of no registrants, has changed its checks
+                deregister(txn, entry, reason, is_final=False)
         elif instance.status is Status.UNHEALTHY:
             expire(txn, entry, f"no heartbeat for {now - entry.lease.renewed_at:.1f} s")
         elif instance.status is Status.SUSPECT:

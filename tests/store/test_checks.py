@@ -10,6 +10,7 @@ import pytest
 from discovery.core.caller import NOBODY, SERVER
 from discovery.core.event import Kind
 from discovery.core.health import Finding, Health
+from discovery.core.remembered import changed
 from discovery.core.status import Probed, Status
 from discovery.store.errors import CheckIsMade, ServiceFull, UnknownCheck
 from discovery.store.probing import Probe
@@ -153,6 +154,16 @@ def test_one_that_fails_for_too_long_is_deregistered_with_its_reason() -> None:
     assert log.changes[-1].kind is Kind.DEREGISTERED
     assert log.changes[-1].reason == "its check db pool has failed for 60 s: nothing was reported for 5 s"
     registry.upsert(spec(), START + 65.5)  # whoever comes again is welcome
+
+
+def test_one_that_fails_for_too_long_goes_though_its_check_is_none_of_its_registrants() -> None:
+    """An older version beside this one keeps the attachments, and changes the checks."""
+    registry, entry, _ = one(T | {"criticalAfter": 60}, lease="none")
+    terms = [None, None, 0.0, 0.0, ["another"]]
+    attached = changed((), {"consul": 1, "registrants": {"native": terms, "consul": terms}})
+    entry.instance = entry.instance._replace(attachments=attached)
+    registry.advance(START + 65, 10, wall=wall(START + 65))
+    assert registry.find(KEY) is None
 
 
 def test_who_has_several_groups_is_deregistered_when_a_check_of_each_has_failed_for_too_long() -> None:
