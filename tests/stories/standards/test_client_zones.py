@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cli.live import discovery
 from tests.stories.dig import Dug, dig
 from tests.stories.judges.daemon import dig_through
 from tests.stories.judges.unbound import unbound
-from tests.stories.process import Discovery, environment, running, until
+from tests.stories.liveness.starting import refused
+from tests.stories.process import Discovery, running, until
+from tests.stories.standards.clients import failing_start
 
 ZONES = "# the machines' networks\n127.0.1.0/24=eu-a\n127.0.2.0/24=eu-b\n127.0.2.128/25=eu-c\n"
 NAME = "web.svc.local"
@@ -107,22 +108,20 @@ def test_the_file_is_read_again_and_a_broken_one_is_named_and_changes_nothing(se
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("value", "says", "start"),
     [
-        ("10.1.0.0/16=eu-a,10.1.0.0/16=eu-b", "10.1.0.0/16 is there twice, as eu-a and as eu-b"),
-        ("10.1.0.0=", "'' is no zone"),
-        ("/no/such/file", "CLIENT_ZONES: /no/such/file cannot be read"),
-        ("{file}", ":1: 'nonsense' has no zone; write NETWORK=ZONE"),
+        ("10.1.0.0/16=eu-a,10.1.0.0/16=eu-b", "10.1.0.0/16 is there twice, as eu-a and as eu-b", failing_start),
+        ("10.1.0.0=", "'' is no zone", failing_start),
+        ("/no/such/file", "CLIENT_ZONES: /no/such/file cannot be read", refused),
+        ("{file}", ":1: 'nonsense' has no zone; write NETWORK=ZONE", refused),
     ],
 )
 def test_a_server_does_not_start_with_what_it_cannot_use_and_doctor_says_so(
-    tmp_path: Path, value: str, says: str
+    tmp_path: Path, value: str, says: str, start: Callable[..., str]
 ) -> None:
     (tmp_path / "zones.conf").write_text("nonsense\n")
-    given = environment(CLIENT_ZONES=value.format(file=tmp_path / "zones.conf"), PORT=0, DNS_PORT=0)
-    for command in ([], ["doctor"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "discovery", *command], cwd=tmp_path, env=given, capture_output=True, text=True, timeout=60, check=False
-        )  # fmt: skip
-        assert done.returncode != 0
-        assert says in re.sub(r"\s+", " ", done.stdout + done.stderr), done.stdout + done.stderr
+    given = {"CLIENT_ZONES": value.format(file=tmp_path / "zones.conf"), "PORT": "0", "DNS_PORT": "0"}
+    assert says in start(**given)
+    done = discovery("doctor", **given)
+    assert done.status != 0
+    assert says in re.sub(r"\s+", " ", done.out + done.err)
