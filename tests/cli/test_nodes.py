@@ -9,7 +9,7 @@ from tests.stories.process import running, until
 
 
 def test_what_the_brake_holds_is_shown_with_its_end(tmp_path: Path) -> None:
-    with running(tmp_path, HEARTBEAT_TIMEOUT_SECONDS=1, BRAKE_MAX_SECONDS=3600) as server:
+    with running(tmp_path, HEARTBEAT_TIMEOUT_SECONDS=1, BRAKE_MAX_SECONDS=3600, BRAKE_PROBE="false") as server:
         at = At(server.http)
         assert at("get", "holds").status == 0
         server.register_together([{"name": "web", "ip": f"10.0.0.{number + 1}", "port": 80} for number in range(4)])

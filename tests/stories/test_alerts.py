@@ -86,6 +86,7 @@ def test_what_is_wrong_is_told_with_what_to_do_next(tmp_path: Path, zones: Path)
     settings: dict[str, Any] = {
         "HEARTBEAT_TIMEOUT_SECONDS": 2,
         "BRAKE_MAX_SECONDS": 600,
+        "BRAKE_PROBE": "false",
         "MAX_INSTANCES_PER_SERVICE": 50,
         "ZONES_DIR": str(zones),
     }

@@ -24,6 +24,7 @@ SETTINGS: dict[str, Any] = {
     "HEARTBEAT_TIMEOUT_SECONDS": TIMEOUT,
     "CLEANUP_INTERVAL_SECONDS": SWEEP,
     "BRAKE_MAX_SECONDS": MOST,
+    "BRAKE_PROBE": "false",  # what a router answers for addresses that nobody has is no finding
 }
 # SRV's least preferred (RFC 2782).
 LAST = 65535
