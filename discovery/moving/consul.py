@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -125,7 +125,7 @@ class Consul:
     async def follow(self, changed: Callable[[], None]) -> None:
         await self.read()
         changed()
-        due, wake, is_all_due = set[str](), asyncio.Event(), False
+        due, wake, is_all_due, loop = set[str](), asyncio.Event(), False, asyncio.get_running_loop()
 
         async def watch_names() -> None:
             nonlocal is_all_due
@@ -148,20 +148,22 @@ class Consul:
 
         async def read_due() -> None:
             nonlocal is_all_due
-            pause = 0.0
+            all_at = 0.0  # until then what is all due waits, and nothing else
             while True:
-                await wake.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(all_at if is_all_due else None):
+                        await wake.wait()
                 wake.clear()
                 some = list(due)
                 due.clear()
                 if await self._read(some):
                     changed()
-                if is_all_due and not wake.is_set():
-                    await asyncio.sleep(pause)
-                    is_all_due, began = False, time.monotonic()
+                began = loop.time()
+                if is_all_due and began >= all_at and not wake.is_set():
+                    is_all_due = False
                     if await self._read({*self._services, *self._names.content}):
                         changed()
-                    pause = _PAUSE * (time.monotonic() - began)
+                    all_at = loop.time() + _PAUSE * (loop.time() - began)
 
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from discovery.client import RegistryClient
-from discovery.moving import eureka, importing, syncing
+from discovery.moving import consul, eureka, importing, syncing
 from discovery.moving.consul import Consul
 from discovery.moving.eureka import Eureka
 from discovery.moving.found import MARK, Source, SourceAway, SourceError, Target
@@ -200,6 +200,22 @@ async def test_a_change_is_sent_alone_and_many_copies_in_parts(api: Api, monkeyp
             old.put("web", "10.0.0.1", 80, "critical")
             await until(lambda: places(api, "failing"))
             assert api.registry.accepted["register"] == 6
+
+
+async def test_a_change_does_not_wait_until_all_services_are_read_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consul, "_PAUSE", 1e9)  # so once, after the first change of the names
+    async with OtherConsul().serving("consul") as old:
+        old.put("a", "10.0.0.1", 80)
+        async with imported(api, Consul(old.url)):
+            await until(lambda: len(places(api)) == 1)
+            old.put("b", "10.0.0.1", 80)
+            await until(lambda: old.asked.count("GET /v1/health/service/a") == 2)
+            old.put("c", "10.0.0.1", 80)
+            await until(lambda: len(places(api)) == 3)
+            old.put("a", "10.0.0.1", 80, "critical")
+            await until(lambda: places(api, "failing"))
 
 
 async def test_while_the_source_is_away_its_copies_are_held_and_then_go_on(api: Api) -> None:
