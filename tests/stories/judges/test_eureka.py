@@ -72,7 +72,7 @@ def test_pythons_client_registers_is_overridden_forgotten_and_goes(server: Disco
             assert server.request("DELETE", "/services/pyapp").status == 200
             until(lambda: is_found(server, "pyapp"))  # its renewal was answered 404
             tell(client, "end")
-            assert client.wait(LIMIT) == 0
+            assert client.wait(3 * LIMIT) == 0
         finally:
             client.kill()
     assert not is_found(server, "pyapp")
@@ -87,7 +87,7 @@ def test_nodes_client_registers_finds_is_forgotten_and_goes(server: Discovery) -
         assert server.request("DELETE", "/services/jsapp").status == 200
         until(lambda: is_found(server, "jsapp"))
         tell(client, "end")
-        assert client.wait(LIMIT) == 0, said
+        assert client.wait(3 * LIMIT) == 0, said
     assert not is_found(server, "jsapp")
 
 
