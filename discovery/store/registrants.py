@@ -50,7 +50,7 @@ def registrants(instance: Instance) -> dict[str, Terms]:
     if instance.spec.imported_from is not None:
         return {}
     if (found := instance.attachment(_ATTACHMENT)) is not None:
-        return {name: Terms(*each) for name, each in found.items()}
+        return {name: Terms(*each[: len(Terms._fields)]) for name, each in found.items()}  # newer versions may say more
     return dict.fromkeys([name for name, _ in instance.attachments] or [NATIVE], Terms.of(instance.spec))
 
 

@@ -59,6 +59,16 @@ def test_an_attachment_stays_until_its_plugin_names_it_again(registry: DrivenReg
     assert registry.index == index + 3, "nor is the same attachment"
 
 
+def test_what_a_newer_version_says_besides_of_a_registrant_is_passed_over(registry: DrivenRegistry) -> None:
+    entry = registry.register(spec(), START)
+    terms: list[Any] = ["none", None, 0.0, 0.0, [], "more"]
+    registry.do(Attach(spec().key, {"consul": 1, "registrants": {"native": terms, "consul": terms}}, "asked"), START)
+    assert {name: each.lease for name, each in registrants(entry.instance).items()} == {
+        "native": "none",
+        "consul": "none",
+    }
+
+
 def test_to_attach_is_no_sign_of_life_and_the_lapse_is_told_first(registry: DrivenRegistry) -> None:
     entry, log = registry.register(spec(), START), Log.of(registry)
     registry.do(Attach(spec().key, {"consul": 1}, "asked"), START + TTL)

@@ -77,7 +77,8 @@ def _put(slots: deque[tuple[int, Slot]], number: int, slot: Slot) -> None:
         slots.pop()
     if slots and slots[-1][0] == number:
         begun = slots.pop()[1]
-        slot = Slot(begun.measured + slot.measured, begun.before, slot.after)
+        if begun.after is slot.before:  # else what was given up came between them
+            slot = Slot(begun.measured + slot.measured, begun.before, slot.after)
     slots.append((number, slot))
 
 

@@ -65,6 +65,8 @@ def test_a_clock_that_is_set_back_begins_anew_there() -> None:
     series = filled((10, 110), (11, 130), (3, 131), (4, 133))
     assert queries(series.seconds(START + 5))[-2:] == [1, 2]
     assert queries(series.seconds(START + 12))[-9:] == [1, 2, *[None] * 7]
+    series = filled((59, 110), (60, 210), (59, 211))
+    assert queries(series.seconds(START + 60))[-1] == queries(series.minutes(START + 60))[-1] == 1
 
 
 def test_two_readings_of_one_second_add_up() -> None:
