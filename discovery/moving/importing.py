@@ -112,6 +112,8 @@ class Import:
             self._what, self._planned_at = await self._plan(), time.monotonic()
             await self._begin(self._what)
         what, now = self._what, time.monotonic()
+        # Not those whose copy was sent when they went, and that were back before it came.
+        self._sent = {key: sent for key, sent in self._sent.items() if key in what.put}
         every = max(_EVERY, 2 * len(what.put) / _PER_SECOND)
         changed = [key for key, body in what.put.items() if key not in self._sent or self._sent[key].body != body]
         due = sorted(
@@ -129,7 +131,7 @@ class Import:
         """What was sent and is gone here is to be sent again."""
         await self._remove(what)
         self._told = {key: message for key, message in self._told.items() if key in what.put}
-        self._sent = {key: sent for key, sent in self._sent.items() if key in what.put and key not in what.new}
+        self._sent = {key: sent for key, sent in self._sent.items() if key not in what.new}
         if (now := (len(what.put), len(what.left))) != self._last or what.remove or what.unsure:
             self._last = now
             self._tell("; ".join([*what.lines()][:4]))

@@ -16,8 +16,9 @@ from discovery.client import RegistryClient
 from discovery.moving import consul, eureka, importing, syncing
 from discovery.moving.consul import Consul
 from discovery.moving.eureka import Eureka
-from discovery.moving.found import MARK, Source, SourceAway, SourceError, Target
+from discovery.moving.found import MARK, Key, Source, SourceAway, SourceError, Target
 from discovery.moving.importing import Import
+from discovery.moving.plan import Plan
 from discovery.moving.syncing import Sync
 from tests.moving.others import OtherConsul, OtherEureka
 from tests.rest.harness import Api, serving
@@ -145,6 +146,14 @@ async def test_the_copy_of_one_that_goes_back_comes_before_anything_else_is_look
                 await api.register(name="web", ip="10.0.0.1", port=80)
                 await api.delete("/services/web/instances?ip=10.0.0.1&port=80")
                 await until(lambda: [each.instance.spec.imported_from for each in api.registry] == [old.url])
+
+
+async def test_a_copy_of_one_that_was_back_before_it_came_is_not_renewed(api: Api) -> None:
+    key = Key("web", "10.0.0.1", 80)
+    async with RegistryClient(api.url) as registry, closed(source := Consul("consul://127.0.0.1")):
+        work = Import(registry, source, HOLD, lambda name: True, print)
+        work._what, work._sent = Plan({}, frozenset(), {key: {}}, {}, 0, ()), {key: importing._Sent({}, 0.0)}
+        assert await work._round() > 0
 
 
 @pytest.mark.parametrize(
