@@ -247,6 +247,10 @@ class _Watched:
         params = {"index": str(self._index), "wait": f"{_WAIT:g}s"} if self._index else None
         answer = await self._remote.ask("GET", self._path, params=params, seconds=_LIMIT)
         before, index = self._index, answer.number("X-Consul-Index")
+        if not index:  # it would be asked again at once, for ever
+            raise SourceAway(
+                f"{self._remote.name} answered GET {self._path} without X-Consul-Index: does a proxy in between take it away?"
+            )
         self._index = index if index >= before else 0  # one that went down has begun anew: so does who waits
         self.content = answer.content or ()
         return index != before

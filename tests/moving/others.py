@@ -102,7 +102,7 @@ class OtherConsul(Other):
         ]
 
     async def _answer(self, request: web.Request, what: Any) -> web.Response:
-        if int(request.query.get("index", 0)) == self.index:
+        if request.query.get("index") == str(self.index):
             changed = self._changed
             try:
                 async with asyncio.timeout(float(request.query["wait"].removesuffix("s"))):

@@ -186,6 +186,13 @@ async def test_over_tls_the_authority_is_a_setting_that_a_refusal_names(
             of(old.url)
 
 
+async def test_lists_without_an_index_are_not_asked_for_again_and_again() -> None:
+    async with OtherConsul().serving("consul") as old, closed(source := Consul(old.url)):
+        old.index = 0
+        with pytest.raises(SourceAway, match="GET /v1/catalog/services without X-Consul-Index"):
+            await source.read()
+
+
 async def test_what_is_too_large_for_one_request_is_sent_in_several_and_what_is_for_any_is_told(api: Api) -> None:
     said: list[str] = []
     async with OtherConsul().serving("consul") as old:
