@@ -77,8 +77,10 @@ def usual_key(item: Any) -> Key:
 
 
 @lru_cache(maxsize=_MAX_USUAL)  # an instance's heartbeats are the same octets again and again
-def usual_heartbeat(body: bytes) -> tuple[Key, Json] | None:
-    """The instance that the body of POST /heartbeat names in the usual spelling, and what its reply says of other fields."""
+def usual_heartbeat(body: bytes) -> Key | None:
+    """The instance that the body of POST /heartbeat names in the usual spelling, without other fields: a reply that tells of them may be
+    long, and this one of a stranger's would be kept.
+    """
     try:
         content = orjson.loads(body)  # no number of a heartbeat is longer than a port
         key = usual_key(content)
@@ -86,7 +88,7 @@ def usual_heartbeat(body: bytes) -> tuple[Key, Json] | None:
         return None
     if is_host_name(key.ip) or not is_label(key.service):  # the original knew none such
         return None
-    return key, _HEARTBEAT.said_of(content)
+    return None if _HEARTBEAT.warnings(content) else key
 
 
 def which_of(item: object, number: int) -> Key | str:
@@ -146,15 +148,14 @@ class Beating(Registrar):
 
     def heartbeat(self, request: Request) -> Answer | Awaitable[Answer]:
         check_media(request)
-        usual = usual_heartbeat(request.body) if len(request.body) <= _MAX_USUAL_OCTETS else None
-        if usual is not None:
-            key, said = usual
+        key = usual_heartbeat(request.body) if len(request.body) <= _MAX_USUAL_OCTETS else None
+        if key is not None:
             try:
                 entry = self.engine.renew(key, request.caller)
             except (UnknownInstance, UnknownForNow):
                 pass  # perhaps in another spelling; `suppress` would take as long as the renewal
             else:
-                renewed = self._renewed(entry, entry.lease.renewed_at, said)
+                renewed = self._renewed(entry, entry.lease.renewed_at, {})
                 renewed["timestamp"] = renewed["instance"]["lastHeartbeat"]  # this very moment, as `stamped` would say
                 return Answer(200, orjson.dumps(renewed))
         content = json_object(request, orjson.loads)
