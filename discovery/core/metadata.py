@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from discovery.core import exact_json, packed_json
@@ -21,6 +22,11 @@ def pack(metadata: object, field: str = "metadata") -> bytes:
     if not isinstance(metadata, dict):
         raise InvalidField(field, "must be a JSON object")
     return packed_json.pack(metadata, field, MAX_BYTES, MAX_DEPTH)
+
+
+def texts(said: Mapping[str, Any]) -> dict[str, str]:
+    """As registries have it whose metadata are texts alone: of what is none its JSON."""
+    return {key: value if isinstance(value, str) else exact_json.dumps(value).decode() for key, value in said.items()}
 
 
 def unpack(text: bytes) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from discovery.core import exact_json
 from discovery.rest.api.answers import JSON, Answer
 from discovery.rest.api.errors import Failure, HttpError
 from discovery.rest.api.requests import Request
@@ -74,7 +75,10 @@ MANNERS = Manners("/v1", _error, authorization=_authorization)
 
 
 def encoded(content: Any, pretty: bool = False) -> bytes:
-    return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE if pretty else 0)
+    try:
+        return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE if pretty else 0)
+    except TypeError:  # a Proxy may have a number of more than 64 bits
+        return exact_json.dumps(content)
 
 
 def as_json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None, pretty: bool = False) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 from discovery.core.check import MAX_REPORT
 from discovery.core.health import Health
 from discovery.core.instance import Instance
-from discovery.core.metadata import unpack
+from discovery.core.metadata import texts, unpack
 from discovery.core.network import ip_of
 from discovery.core.options import DEFAULT_WEIGHT
 from discovery.core.status import SILENT, Status
@@ -67,7 +67,7 @@ def agent_service(entry: Entry, peer: Peer) -> Json:
     address = said.get("Address", spec.ip)
     service = {
         "ID": peer.id, "Service": spec.name, "Tags": list(said.get("Tags", spec.tags)),
-        "Meta": said["Meta"] if "Meta" in said else unpack(spec.metadata),
+        "Meta": said["Meta"] if "Meta" in said else texts(unpack(spec.metadata)),
         "Port": spec.port, "Address": address, "Weights": said.get("Weights") or weights(instance),
         "EnableTagOverride": said.get("EnableTagOverride", False),
     }  # fmt: skip

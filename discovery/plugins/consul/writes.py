@@ -15,7 +15,7 @@ from discovery.core.check import Check
 from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import DocumentEvent, DocumentKey
-from discovery.core.metadata import pack, unpack
+from discovery.core.metadata import pack, texts, unpack
 from discovery.core.name import fold
 from discovery.plugins.consul.definitions import HEALTH
 from discovery.plugins.consul.directory import MAINTENANCE, Peer, node_key, own_id, stands_under_node
@@ -49,7 +49,7 @@ def _pinned(peer: Peer, before: Registration, after: Registration) -> Peer:
     if before.tags != after.tags:
         words.setdefault("Tags", list(before.tags))
     if before.metadata != after.metadata:
-        words.setdefault("Meta", unpack(before.metadata))
+        words.setdefault("Meta", texts(unpack(before.metadata)))
     return peer._replace(said=words)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from discovery.core import metadata as metadata_text
-from discovery.core.exact_json import dumps
 from discovery.core.instance import Instance
 from discovery.core.status import Status
 from discovery.plugins.eureka.record import UNKNOWN, UP, USUAL, Record, Records
@@ -111,8 +110,7 @@ def _metadata(packed: bytes) -> dict[str, str]:
     """Texts alone: what is nested is its JSON."""
     if packed == metadata_text.EMPTY:
         return _EMPTY
-    found = metadata_text.unpack(packed)
-    texts = {key: value if isinstance(value, str) else dumps(value).decode() for key, value in found.items()}
+    texts = metadata_text.texts(metadata_text.unpack(packed))
     return {key: text for key, text in texts.items() if key[:1] not in ("@", "$")} or _EMPTY
 
 

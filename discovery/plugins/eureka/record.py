@@ -163,7 +163,7 @@ def _flag(value: bool) -> str:
 
 def _whole(value: Any, name: str) -> int:
     number = value if type(value) is int else number_of(value) if isinstance(value, str) else None
-    if number is None or number >= 1 << 31:
+    if number is None or not -(1 << 31) <= number < 1 << 31:
         raise Unreadable(f"{name} must be a whole number")
     return number
 

@@ -10,7 +10,6 @@ from pydantic import Field, RootModel
 
 from discovery.core import metadata
 from discovery.core.address import authority
-from discovery.core.exact_json import dumps
 from discovery.core.instance import Instance
 from discovery.core.status import Status
 from discovery.plugins import Plugin, Seams
@@ -128,8 +127,7 @@ def labels(instance: Instance, status: Status) -> dict[str, str]:
     }
     said |= {f"port_{name}": str(port) for name, port in spec.ports}
     if spec.metadata != metadata.EMPTY:
-        for key, value in metadata.unpack(spec.metadata).items():
-            said[f"metadata_{key}"] = value if isinstance(value, str) else dumps(value).decode()
+        said |= {f"metadata_{key}": text for key, text in metadata.texts(metadata.unpack(spec.metadata)).items()}
     return {PREFIX + _NO_LABEL.sub("_", name): text for name, text in said.items()}
 
 

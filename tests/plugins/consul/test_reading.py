@@ -37,10 +37,11 @@ async def watchers(it: Running) -> int:
 
 
 async def test_what_others_registered_is_on_the_node_of_its_address(it: Running) -> None:
-    assert await it.register(metadata={"version": "2"}) == 201
+    assert await it.register(metadata={"version": "2", "shard": 2**70, "of": {"a": [1]}}) == 201
     _, [row], index = await get(it, "/health/service/User-Service?passing")
     assert (row["Node"]["Node"], row["Node"]["Address"]) == ("web-host", "10.1.2.3")
-    assert {"Service": "user-service", "Address": "10.1.2.3", "Port": 3001, "Meta": {"version": "2"}}.items() <= row[
+    meta = {"version": "2", "shard": str(2**70), "of": '{"a":[1]}'}  # Go's clients drop a list with a number in it
+    assert {"Service": "user-service", "Address": "10.1.2.3", "Port": 3001, "Meta": meta}.items() <= row[
         "Service"
     ].items()
     assert [(check["CheckID"], check["Status"]) for check in row["Checks"]] == [

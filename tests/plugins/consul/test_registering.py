@@ -390,6 +390,12 @@ async def test_an_id_may_have_any_characters(one: Host) -> None:
     assert await one.put("/agent/service/deregister/vm:1:80") == 200  # registrator does not escape it
 
 
+async def test_a_number_of_any_size_is_answered(one: Host) -> None:
+    assert await one.register(Proxy={"Config": {"most": 2**70}}) == 200
+    [row] = await one.get("/health/service/web")
+    assert row["Service"]["Proxy"]["Config"] == {"most": 2**70}
+
+
 async def test_tokens_are_consuls_and_their_refusals_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
