@@ -70,13 +70,14 @@ class External:
         if not checks:
             value = {"Node": node.name, "Address": node.address, "Meta": body.get("NodeMeta")}
             return [PutDocument(PLUGIN, node_key(node.name), value, None, f"node registered, {request.reason}")]
-        writes: list[Write[Any]] = []
+        of_services: dict[str, list[Json]] = {}  # one write of each, so that of what is too much nothing is kept
         for each in checks:
             if not each.get("ServiceID"):
                 raise Refused(500, _NO_NODE_CHECK)
-            entry, peer = self._at(node, each["ServiceID"])
-            writes.append(SetStatuses(entry.instance.id, peer, self._directory.nodes, request.reason, (_status(each),)))
-        return writes
+            of_services.setdefault(each["ServiceID"], []).append(_status(each))
+        found = [(*self._at(node, id), tuple(statuses)) for id, statuses in of_services.items()]
+        nodes, reason = self._directory.nodes, request.reason
+        return [SetStatuses(entry.instance.id, peer, nodes, reason, statuses) for entry, peer, statuses in found]
 
     def _node(self, body: Json) -> Node:
         """By its name; the address of one that is there already is known."""

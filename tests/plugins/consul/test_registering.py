@@ -271,6 +271,9 @@ async def test_what_has_no_agent_is_registered_by_others(one: Host) -> None:
     assert await one.passing("db") == ["db"]
     assert len(await one.get("/catalog/service/db?node-meta=rack:7")) == 1
     assert await one.get("/catalog/service/db?node-meta=rack:8") == []
+    long = [check | {"CheckID": f"{number}", "Output": "x" * 1000} for number in range(9)]  # more than is kept
+    assert await one.put("/catalog/register", {"Node": "ext", "SkipNodeUpdate": True, "Checks": long}) == 400
+    assert [each["CheckID"] for each in await one.get("/health/checks/db")] == ["ping"]
     await one.put("/catalog/register", {"Node": "ext", "SkipNodeUpdate": True, "Check": check | {"Status": "critical"}})
     assert await one.passing("db") == []
     async with one.it.session.get(one.it.http + "/resolve/db") as response:
