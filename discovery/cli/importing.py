@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -14,7 +16,7 @@ from discovery.cli.connection import ask
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.output import put_line, say
 from discovery.cli.times import as_seconds
-from discovery.client import RegistryClient
+from discovery.client import Refused, RegistryClient, Unreachable
 from discovery.client.access import Servers
 from discovery.moving.consul import Consul
 from discovery.moving.eureka import Eureka
@@ -24,7 +26,7 @@ from discovery.moving.importing import Import
 from discovery.moving.syncing import Sync
 
 _REMOTE: dict[str, type[Consul | Eureka]] = {"consul": Consul, "consuls": Consul, "eureka": Eureka, "eurekas": Eureka}
-# Seconds between two tries of a source that is away at the start.
+# Seconds between two tries of a source, or a registry, that is away at the start.
 _AGAIN = 5.0
 
 Services = Annotated[str, Parameter(help="only services whose names are like this: 'user-*'")]
@@ -75,8 +77,8 @@ async def _import(
             await source.check(ignore_kv)
             plan = await work.plan()
             break
-        except SourceAway as error:
-            if not follow or dry_run:
+        except (SourceAway, Unreachable, Refused) as error:
+            if not follow or dry_run or (isinstance(error, Refused) and not error.passing):
                 raise
             say(f"{error}; it is tried again")
             await asyncio.sleep(_AGAIN)
@@ -105,13 +107,20 @@ def sync(
     scheme = to.partition("://")[0]
     if scheme not in _REMOTE:
         raise WrongArguments(f"--to {to}: write consul://HOST:8500 or eureka://HOST:8761/eureka")
-    target = _known(lambda: _REMOTE[scheme](to, mark=",".join(sorted(Servers()))))
+    target = _known(lambda: _REMOTE[scheme](to, mark=_mark(Servers())))
     assert not isinstance(target, File)
 
     async def follow(registry: RegistryClient) -> None:
         await Sync(registry, target, lambda name: fnmatchcase(name, services.lower()), put_line).follow()
 
     _run(follow, target)
+
+
+def _mark(servers: Iterable[str]) -> str:
+    """Whose what is told there is: by the registry's addresses; with the host, where they say none that others know it by."""
+    addresses = ",".join(sorted(servers))
+    is_local = any(urlsplit(each).hostname in ("localhost", "127.0.0.1", "::1") for each in servers)
+    return f"{addresses} at {socket.gethostname()}" if is_local else addresses
 
 
 def _known(make: Callable[[], Consul | Eureka | File]) -> Consul | Eureka | File:

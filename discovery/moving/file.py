@@ -34,7 +34,10 @@ class File:
                 if not (isinstance(item["name"], str) and isinstance(item["ip"], str)):
                     raise TypeError("name and ip are texts")
         except OSError as error:
-            raise SourceAway(f"{self._path} cannot be read: {error.strerror}") from None
+            raise SourceAway(
+                f"{self._path} cannot be read: {error.strerror}; "
+                "another registry is written consul://HOST:8500 or eureka://HOST:8761/eureka"
+            ) from None
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             why = f"it has no {error}" if isinstance(error, KeyError) else error
             raise SourceAway(

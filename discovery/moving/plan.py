@@ -28,13 +28,15 @@ class Here:
 
     @classmethod
     def of(cls, instances: Iterable[Mapping[str, Any]], name: str) -> Here:
-        """Of instances as the registry lists them. What has fallen silent here may be brought by an import."""
+        """Of instances as the registry lists them. An import may bring what has fallen silent here, and what another brought and renews no
+        longer.
+        """
         owned, others = {}, set[Key]()
         for each in instances:
             key = Key.of(each)
             if each.get("importedFrom") == name:
                 owned[key] = str(each["id"])
-            elif each.get("status") != "unhealthy":
+            elif each.get("status") not in ("unhealthy", "suspect" if "importedFrom" in each else None):
                 others.add(key)
         return cls(owned, frozenset(others))
 
@@ -57,7 +59,7 @@ class Plan:
         services = len({key.name for key in self.put})
         yield f"{len(self.put)} instances of {services} services: {len(self.new)} to copy, {len(self.put) - len(self.new)} copied before"
         if self.left:
-            yield f"{len(self.left)} register or beat here themselves, and are left as they are"
+            yield f"{len(self.left)} register or beat here themselves, or are another import's, and are left as they are"
         if self.remove:
             yield f"{len(self.remove)} copied before are gone there, and are removed"
         if self.unsure:
@@ -73,11 +75,16 @@ def plan(found: Found, here: Here, is_meant: Callable[[str], bool]) -> Plan:
     left = {key: wanted[key] for key in here.others & wanted.keys()}
     put = {key: body for key, body in wanted.items() if key not in left}
     gone = {key: id for key, id in here.owned.items() if key not in wanted and is_meant(key.name)}
-    is_doubtful = len(gone) >= _FEW and 2 * len(gone) > len(here.owned)
+    is_unsure = is_doubtful(len(gone), len(here.owned))
     return Plan(
-        put, frozenset(put.keys() - here.owned.keys()), left, {} if is_doubtful else gone, len(gone) if is_doubtful else 0,
+        put, frozenset(put.keys() - here.owned.keys()), left, {} if is_unsure else gone, len(gone) if is_unsure else 0,
         tuple(_notes(found, put, here)),
     )  # fmt: skip
+
+
+def is_doubtful(gone: int, known: int) -> bool:
+    """Whoever has lost so many at once was rather started again, or cut off."""
+    return gone >= _FEW and 2 * gone > known
 
 
 def _notes(found: Found, put: Mapping[Key, Json], here: Here) -> Iterator[str]:

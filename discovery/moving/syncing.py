@@ -10,6 +10,7 @@ from typing import Any
 from discovery.client import RegistryClient, RegistryError
 from discovery.moving.found import MARK, SourceAway, SourceError, Target, understood
 from discovery.moving.importing import Tell, registered
+from discovery.moving.plan import is_doubtful
 
 # Seconds between two rounds: a third of the leases there.
 EVERY = 10.0
@@ -37,7 +38,7 @@ def _contents(instance: Mapping[str, Any]) -> Mapping[str, Any]:
 
 class Sync:
     """What another registry's sync has told to the same place is left alone. While this registry does not answer, all that was told last
-    is kept alive there.
+    is kept alive there; also by one that was started meanwhile.
     """
 
     def __init__(self, registry: RegistryClient, target: Target, is_meant: Callable[[str], bool], tell: Tell) -> None:
@@ -45,9 +46,11 @@ class Sync:
         self._target = target
         self._is_meant = is_meant
         self._tell = tell
+        self._listed: set[str] | None = None  # ids of all that is registered; None: not known yet
         self._wanted: dict[str, Mapping[str, Any]] = {}
         self._done: dict[str, Mapping[str, Any]] = {}  # contents as they were told, by id
         self._beats_at = 0.0
+        self._doubted = 0  # how many were gone
         self._trouble = ""
 
     async def follow(self) -> None:
@@ -56,7 +59,9 @@ class Sync:
         while True:
             try:
                 reply = await self._registry.poll("/services", index, EVERY, {"limit": 1})
-                self._wanted = told(await registered(self._registry), self._is_meant)
+                instances = await registered(self._registry)
+                self._listed = {str(each["id"]) for each in instances}
+                self._wanted = told(instances, self._is_meant)
                 index, trouble = reply.index or 0, ""
             except RegistryError as error:
                 index, trouble = 0, str(error)
@@ -74,8 +79,19 @@ class Sync:
     async def round(self) -> None:
         """Everything there is as it is here, and beats when that is due. SourceAway."""
         there = await self._target.known()
+        if self._listed is None:  # started again while this registry is away
+            for id, name in there.items():
+                await self._target.beat({"id": id, "name": name})
+            return
+        missing = there.keys() - self._listed
+        kept = missing if is_doubtful(len(missing), len(there)) else set[str]()
+        if kept and len(kept) != self._doubted:
+            self._tell(
+                f"{len(kept)} of {len(there)} told before are gone here all at once: they are not removed there, but beat no longer"
+            )
+        self._doubted = len(kept)
         for id, name in there.items():
-            if id not in self._wanted:
+            if id not in self._wanted and id not in kept:
                 await self._target.remove(id, name)
                 self._tell(f"{name} {id} is gone here, and there")
         is_due = time.monotonic() >= self._beats_at

@@ -71,8 +71,9 @@ class Register(Write[Instance]):
         if entry is None:
             return self._add(txn, spec, folded, own_id, service)
         known = catch_up(txn, entry)
-        if origin is not None and known.spec.imported_from != origin and known.status is not Status.UNHEALTHY:
-            raise TakenOver(spec.key, known.spec.imported_from)
+        owner = known.spec.imported_from
+        if origin not in (None, owner) and known.status not in ((Status.UNHEALTHY,) if owner is None else SILENT):
+            raise TakenOver(spec.key, owner)
         if spec.lease is not None and known.spec.lease is None and not (origin or attachments or known.attachments):
             txn.refuse_permanent()
         name = next(iter(attachments), NATIVE) if origin is None else None

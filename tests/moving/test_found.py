@@ -112,19 +112,20 @@ def of(*instances: Any) -> Here:
 
 def test_a_plan_copies_what_is_new_leaves_what_others_keep_and_removes_what_it_owns_alone() -> None:
     known = of(
-        *here(1, 2), *here(3, origin=None), *here(4, origin="eureka://x"), *here(5, origin=None, status="unhealthy")
-    )
-    what = plan(found(body(1), body(3), body(4), body(5), body(6)), known, lambda name: True)
-    assert [key.port for key in what.put] == [1, 5, 6]
+        *here(1, 2), *here(3, origin=None), *here(4, origin="eureka://x"), *here(5, origin=None, status="unhealthy"),
+        *here(7, origin="eureka://x", status="suspect"), *here(8, origin=None, status="suspect"),
+    )  # fmt: skip
+    what = plan(found(*map(body, (1, 3, 4, 5, 6, 7, 8))), known, lambda name: True)
+    assert [key.port for key in what.put] == [1, 5, 6, 7]
     assert (len(what.new), {key.port for key in what.left}, set(what.remove.values()), what.unsure) == (
-        2,
-        {3, 4},
+        3,
+        {3, 4, 8},
         {"id-2"},
         0,
     )
     assert list(what.lines())[:3] == [
-        "3 instances of 1 services: 2 to copy, 1 copied before",
-        "2 register or beat here themselves, and are left as they are",
+        "4 instances of 1 services: 3 to copy, 1 copied before",
+        "3 register or beat here themselves, or are another import's, and are left as they are",
         "1 copied before are gone there, and are removed",
     ]
 
@@ -168,7 +169,7 @@ async def test_a_file_is_the_body_of_registrations_or_its_list(tmp_path: Path) -
         file.write_text(broken)
         with pytest.raises(SourceAway, match="no list of instances"):
             await File(str(file)).read()
-    with pytest.raises(SourceAway, match="cannot be read"):
+    with pytest.raises(SourceAway, match=r"cannot be read: No such file.*; another registry is written consul://"):
         await File(str(tmp_path / "none")).read()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from discovery.client import RegistryClient
+from discovery.cli import importing as commands
+from discovery.client import RegistryClient, Unreachable
 from discovery.moving import consul, eureka, importing, syncing
 from discovery.moving.consul import Consul
 from discovery.moving.eureka import Eureka
@@ -350,6 +352,42 @@ async def test_who_has_not_moved_sees_who_has_for_as_long_as_it_is_here(api: Api
             await until(lambda: not there(old))
 
 
+async def test_a_registry_that_suddenly_has_nothing_takes_nothing_back(api: Api) -> None:
+    """As one that keeps nothing and was started again: who is alive registers there soon. Beats end at once."""
+    said: list[str] = []
+    async with OtherConsul().serving("consul") as old, serving() as empty:
+        for port in (1, 2, 3):
+            await api.register(port=port)
+        async with synced(api, Consul(old.url, "mark")):
+            await until(lambda: len(old.agent) == 3)
+        async with synced(empty, Consul(old.url, "mark"), said):
+            await until(lambda: any("3 of 3 told before are gone here all at once" in line for line in said))
+            old.passed.clear()
+            asked = len(old.asked)
+            await until(lambda: len(old.asked) > asked + 2)
+            assert (len(old.agent), old.passed, len(said)) == (3, [], 1)
+
+
+async def test_an_import_that_follows_waits_for_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a start of the host, that starts both."""
+    said: list[str] = []
+    monkeypatch.setattr(commands, "_AGAIN", 0.01)
+    monkeypatch.setattr(commands, "say", said.append)
+    async with (
+        OtherConsul().serving("consul") as old, closed(source := Consul(old.url)), RegistryClient("http://127.0.0.1:1") as registry,
+    ):  # fmt: skip
+        with pytest.raises(Unreachable):
+            await commands._import(registry, source, "*", HOLD, False, False, False)
+        async with doing(commands._import(registry, source, "*", HOLD, True, False, False)):
+            await until(lambda: len(said) > 1)
+        assert "no registry answers" in said[0]
+
+
+def test_what_is_told_by_registries_of_two_hosts_is_told_apart_where_both_call_theirs_localhost() -> None:
+    assert commands._mark(["http://b:1", "http://a:1"]) == "http://a:1,http://b:1"
+    assert commands._mark(["http://127.0.0.1:3100"]) == f"http://127.0.0.1:3100 at {socket.gethostname()}"
+
+
 class SlowConsul(OtherConsul):
     """Takes no registration before another one comes, and no beat either."""
 
@@ -429,3 +467,7 @@ async def test_while_the_registry_is_away_what_was_told_lives_on() -> None:
             old.passed.clear()
             await until(lambda: len(old.passed) > 2)
             assert {each["Meta"][MARK] for each in old.agent.values()} == {own.url}
+        async with synced(own, Consul(old.url, own.url), said):  # another process, which has never heard of it
+            old.passed.clear()
+            await until(lambda: len(old.passed) > 1)
+            assert old.agent

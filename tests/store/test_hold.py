@@ -185,6 +185,11 @@ def test_an_import_touches_only_what_it_brought(registry: DrivenRegistry) -> Non
     registry.do(Register(copy()), START)
     registry.deregister(copy().key, "it has ended", START)
     registry.do(Register(copy()), START + 1)  # it has gone back to the old registry
+    entry = registry.at(copy().key)
+    registry.advance(START + 1 + TTL, ALL)
+    assert entry.instance.status is Status.SUSPECT
+    registry.do(Register(copy(origin=OTHER)), START + 1 + TTL)
+    assert entry.instance.spec == copy(origin=OTHER), "of whose import nothing is heard, another brings anew"
 
 
 def test_a_service_with_a_copy_has_a_limit_of_its_own() -> None:
