@@ -101,7 +101,7 @@ class Catalog:
             return views.node(
                 node, self._datacenter, self._directory.topics.index_of(NODES), known if "Address" in known else None
             )
-        return views.node(node, self._datacenter, place.index, place.external)
+        return views.node(node, self._datacenter, place.since, place.external)
 
     def checks_of(self, node: Node, entry: Entry, peer: Peer) -> list[Json]:
         """Of one instance, without its node's."""

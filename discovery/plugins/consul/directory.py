@@ -59,10 +59,11 @@ def own_id(check: Check, peer: Peer) -> str:
 class Place:
     """A node, and what is there. `ids`: the instance of each peer's id. `checks`: the instance of each check of theirs, and the id that the
     check has there. `external`: what was said of a node that is no host; None: it is one. `unchecked`: instances
-    without any check, of which those are `silent` that are out because their node is. `index`: of the last commit about any of them.
+    without any check, of which those are `silent` that are out because their node is. `index`: of the last commit about any of them;
+    `since`: of that by which the node itself became what it is.
     """
 
-    __slots__ = ("checks", "external", "ids", "index", "instances", "node", "silent", "unchecked")
+    __slots__ = ("checks", "external", "ids", "index", "instances", "node", "silent", "since", "unchecked")
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -72,7 +73,11 @@ class Place:
         self.external: Mapping[str, Any] | None = None
         self.unchecked: set[str] = set()
         self.silent: set[str] = set()
-        self.index = 0
+        self.index = self.since = 0
+
+    def itself(self) -> object:
+        """What is said of it alone."""
+        return self.node, {name: each for name, each in (self.external or {}).items() if name != "Checks"}
 
 
 def stands_under_node(instance: Instance) -> bool:
@@ -187,10 +192,10 @@ class Directory:
             or before.attachments is not after.attachments
             or before.spec.checks is not after.spec.checks
         ):
-            places, tags = len(self.places), self._tags_of(id)
+            tags = self._tags_of(id)
             self._take(id)
             if after is not None:
-                self._put(after)
+                self._put(after, index)
             if tags != self._tags_of(id):
                 self.topics.move(SERVICES, index)
             for name in self._names_of(id):
@@ -198,7 +203,7 @@ class Directory:
             gone = [name for name in known if not self.places[name].instances]
             for name in gone:
                 del self.places[name]
-            if gone or len(self.places) > places:
+            if gone:
                 self.topics.move(NODES, index)
         if after is not None:
             for name in self._names_of(id):
@@ -215,7 +220,7 @@ class Directory:
         """Those that peers have, where they are not their instance's."""
         return [(peer.key, peer.said.get("Tags")) for peer in self._peers.get(id, ())]
 
-    def _put(self, instance: Instance) -> None:
+    def _put(self, instance: Instance, index: int) -> None:
         found = instance.attachment(PLUGIN)
         if found is not None:
             self._peers[instance.id] = tuple(Peer(*each) for each in found["peers"])
@@ -223,6 +228,7 @@ class Directory:
         for peer in self.peers_of(instance):
             node = self.node_of(peer)
             place = self.places.setdefault(name := fold(node.name), Place(node))
+            before = place.itself()
             place.node = node  # whoever says it last says where it is
             place.instances[instance.id] = None
             own = (
@@ -239,6 +245,9 @@ class Directory:
                     place.external = {"Meta": peer.said.get("NodeMeta"), **peer.said.get("Node", {})}
                 elif "Checks" not in peer.said and stands_under_node(instance):
                     place.unchecked.add(instance.id)
+            if not place.since or before != place.itself():
+                place.since = index
+                self.topics.move(NODES, index)
 
     def _take(self, id: str) -> None:
         self._peers.pop(id, None)

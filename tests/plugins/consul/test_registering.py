@@ -279,8 +279,13 @@ async def test_what_has_no_agent_is_registered_by_others(one: Host) -> None:
     async with one.it.session.get(one.it.http + "/resolve/db") as response:
         assert response.status == 404
     other = {"Node": "ext", "Address": "192.0.2.99", "Service": {"Service": "cache", "Port": 6379}}
+    before = await one.ask("GET", "/catalog/nodes")
     await one.put("/catalog/register", other)  # the node has moved, for all that is on it
     assert (await one.get("/catalog/node/ext"))["Node"]["Address"] == "192.0.2.99"
+    moved = await one.ask("GET", "/catalog/nodes")
+    assert moved.seen > before.seen
+    await one.put("/catalog/register", other | {"Service": {"ID": "cache-2", "Service": "cache", "Port": 6380}})
+    assert await one.ask("GET", "/catalog/nodes") == moved  # and to the index of the node
     await one.put("/catalog/register", {"Node": "bare", "Address": "192.0.2.10"})
     assert {node["Node"] for node in await one.get("/catalog/nodes")} == {"ext", "bare", "web-host"}
     await one.put("/catalog/deregister", {"Node": "ext"})
