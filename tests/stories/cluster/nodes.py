@@ -39,9 +39,9 @@ def etcd_of(folder: Path, size: int = 1, *more: str) -> Iterator[EtcdCluster]:
 
 
 @contextmanager
-def link_to(etcd: EtcdCluster) -> Iterator[Proxy]:
-    """A proxy in front of the first member, which runs in a thread of its own; `cut` and `heal` are called in it."""
-    proxy = Proxy(etcd.members[0].client)
+def link_to(etcd: EtcdCluster, member: int = 0) -> Iterator[Proxy]:
+    """A proxy in front of a member, which runs in a thread of its own; `cut` and `heal` are called in it."""
+    proxy = Proxy(etcd.members[member].client)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -50,9 +50,11 @@ def link_to(etcd: EtcdCluster) -> Iterator[Proxy]:
         cut, heal = proxy.cut, proxy.heal
         proxy.cut = lambda: loop.call_soon_threadsafe(cut)  # type: ignore[method-assign,assignment]  # from the test's thread
         proxy.heal = lambda: loop.call_soon_threadsafe(heal)  # type: ignore[method-assign,assignment]
-        yield proxy
-        proxy.cut = cut  # type: ignore[method-assign]
-        asyncio.run_coroutine_threadsafe(proxy.close(), loop).result()
+        try:
+            yield proxy
+        finally:
+            proxy.cut = cut  # type: ignore[method-assign]
+            asyncio.run_coroutine_threadsafe(proxy.close(), loop).result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
