@@ -40,8 +40,10 @@ class Ids:
     def _changed(self, spec: Registration, before: Records, after: Records) -> None:
         key = spec.key
         for id in before.keys() - after.keys():
-            places = self._places[id]
-            if places[key.service].key == key:  # else it has come back at another address meanwhile
+            places = self._places.get(id, {})
+            if (
+                key.service in places and places[key.service].key == key
+            ):  # else it has come to another address meanwhile
                 del places[key.service]
                 if not places:
                     del self._places[id]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discovery.core.health import Health
 from discovery.core.instance import Key
 from discovery.plugins.eureka.ids import records_of
-from discovery.plugins.eureka.record import STATUSES, is_out
-from discovery.plugins.eureka.writing import AddMetadata, Cancel, Forget, Override
+from discovery.plugins.eureka.record import STATUSES, is_out, read
+from discovery.plugins.eureka.writing import AddMetadata, Announce, Cancel, Forget, Override
 from discovery.store.errors import UnknownInstance
 from discovery.store.registration import Deregister
 from discovery.store.write import Write
 from tests.examples import examples
-from tests.plugins.eureka.house import House
+from tests.plugins.eureka.house import House, sent
 from tests.store.making import ALL, a_registry
 
 _IDS, _PORTS = st.sampled_from("abc"), st.sampled_from((80, 81))
@@ -75,3 +76,12 @@ def test_where_each_id_is_and_what_its_instance_is_agree(steps: list[tuple[Any, 
         assert {id: place.key for id in "abc" if (place := house.ids.place("web", id)) is not None} == found
         assert set(house.listed()) <= found.keys()
     house.listed("/apps/delta")
+
+
+def test_an_id_that_came_to_two_addresses_at_once_may_go_from_both(caplog: pytest.LogCaptureFixture) -> None:
+    house = House(a_registry())
+    for port in (80, 81):
+        house.registry.do(Announce(read(sent("a", port=port), "WEB"), None), house.now)
+    for port in (81, 80):
+        house.registry.do(Cancel(Key("web", "10.0.0.1", port), "a", "asked"), house.now)
+    assert "a follower failed" not in caplog.text
