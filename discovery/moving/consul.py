@@ -113,7 +113,12 @@ class Consul:
 
     @property
     def found(self) -> Found:
-        return found_in(self._services)
+        found = found_in(self._services)
+        if not self._services:  # it does not refuse a list: it leaves out what the token may not see
+            found.notes.append(
+                f"{self.name} shows no services: where it has ACLs, CONSUL_HTTP_TOKEN takes service_prefix and node_prefix with read"
+            )
+        return found
 
     async def read(self) -> None:
         self._names, self._checks = _Watched(self._remote, _NAMES), _Watched(self._remote, _CHECKS)
@@ -227,10 +232,9 @@ class Consul:
         answer = await self._remote.ask("PUT", f"/v1/agent/check/pass/{check}", accept=(404, 500))
         return answer.status == 200
 
-    async def remove(self, id: str, name: str) -> None:
-        await self._remote.ask(
-            "PUT", f"/v1/agent/service/deregister/{quote(self._prefix + id, safe='')}", accept=(404, 500)
-        )
+    async def remove(self, id: str, name: str) -> bool:
+        path = f"/v1/agent/service/deregister/{quote(self._prefix + id, safe='')}"
+        return (await self._remote.ask("PUT", path, accept=(404, 500))).status == 200
 
 
 class _Watched:

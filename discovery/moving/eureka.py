@@ -144,8 +144,8 @@ class Eureka:
         answer = await self._remote.ask("PUT", self._path(instance["name"], instance["id"]), accept=(404,))
         return answer.status == 200
 
-    async def remove(self, id: str, name: str) -> None:
-        await self._remote.ask("DELETE", self._path(name, id), accept=(404,))
+    async def remove(self, id: str, name: str) -> bool:
+        return (await self._remote.ask("DELETE", self._path(name, id), accept=(404,))).status == 200
 
     def _path(self, name: str, id: str) -> str:
         return f"/apps/{quote(name.upper(), safe='')}/{quote(self._prefix + id, safe='')}"

@@ -123,6 +123,7 @@ class Target(Protocol):
     async def beat(self, instance: Mapping[str, Any]) -> bool:
         """Whether it is still there."""
 
-    async def remove(self, id: str, name: str) -> None: ...
+    async def remove(self, id: str, name: str) -> bool:
+        """Whether it was still there."""
 
     async def close(self) -> None: ...

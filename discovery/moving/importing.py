@@ -21,7 +21,7 @@ _TTL, _EVERY, _PER_SECOND = 30.0, 10.0, 250
 _ONCE_TTL = 3600.0
 # Of one request: instances; octets; and commas, lists and objects. A server reads twice as much of one body, or more.
 _AT_ONCE, _OCTETS, _WORK = 200, 512 * 1024, 60_000
-# Seconds between two tries of a source that is away: twice as many each time, up to the second.
+# Seconds between two tries of what is away; of a source twice as many each time, up to the second.
 _AGAIN, _MOST_AGAIN = 1.0, 15.0
 # Seconds after a change in which others are waited for.
 _TOGETHER = 0.05
@@ -73,7 +73,9 @@ class Import:
         """Of now. SourceAway, RegistryError."""
         with understood(self._source.name):
             await self._source.read()
-        return await self._plan()
+        what = await self._plan()
+        self._last = (len(what.put), len(what.left))
+        return what
 
     async def _plan(self) -> Plan:
         with understood(self._source.name):
@@ -88,17 +90,19 @@ class Import:
     async def follow(self) -> None:
         """For ever. What is away is tried again."""
         following = [asyncio.create_task(each) for each in (self._follow_source(), self._follow_registry())]
+        trouble = ""
         try:
             while True:
                 pause = _EVERY
                 try:
                     if self._is_here:
-                        pause = await self._round()
+                        pause, trouble = await self._round(), ""
                 except SourceAway as error:
                     self._lose(error)
                 except RegistryError as error:
-                    self._tell(f"{error}; it is tried again")
-                    pause, self._what = 1.0, None
+                    if str(error) != trouble:
+                        self._tell(f"{error}; it is tried again")
+                    pause, trouble, self._what = _AGAIN, str(error), None
                 if await self._wait(pause, following):
                     self._what = None
         finally:

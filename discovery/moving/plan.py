@@ -11,8 +11,9 @@ from typing import Any
 from discovery.moving.found import MARK, Found, Json, Key
 
 _LABEL = re.compile("(?![-_])[A-Za-z0-9_-]{1,63}(?<!-)")
-# Instances of a service with an import in it, where FACE_MAX_INSTANCES is not set.
-_MOST = 1000
+# Instances of a service with an import in it, and of one whose instances all registered here, where FACE_MAX_INSTANCES and
+# MAX_INSTANCES_PER_SERVICE are not set.
+_MOST, _USUAL = 1000, 10
 # Of each sort of note.
 _SHOWN = 5
 # From so many on, of which more than half are gone at once, the source is not believed.
@@ -91,13 +92,20 @@ def _notes(found: Found, put: Mapping[Key, Json], here: Here) -> Iterator[str]:
     yield from _few(found.notes)
     names = sorted({body["name"] for body in put.values() if not _LABEL.fullmatch(body["name"])})
     yield from _few([f"{name!r} is no DNS label: it is found over HTTP alone" for name in names])
-    counts = Counter(key.name for key in {*put, *here.others})
+    services = {key.name for key in put}
+    counts = Counter(key.name for key in {*put, *here.others} if key.name in services).most_common()
     most = [
         f"{name} would have {count:,} instances: FACE_MAX_INSTANCES has to allow that"
-        for name, count in counts.items()
+        for name, count in counts
         if count > _MOST
     ]
     yield from _few(most)
+    many = [
+        f"{name} would have {count} instances: MAX_INSTANCES_PER_SERVICE has to allow that before the last of them moves"
+        for name, count in counts
+        if _USUAL < count <= _MOST
+    ]
+    yield from _few(many)
     local = [
         f"{key} is a loopback address, of another host there than here"
         for key in put

@@ -86,7 +86,12 @@ class Remote:
             )
         if response.status >= HTTPStatus.MULTIPLE_CHOICES and response.status not in accept:
             said = printable(text[:_SHOWN].decode(errors="replace").strip())
-            raise SourceAway(f"{self.name} answered {method} {path} with {response.status}: {said or 'no text'}")
+            hint = (
+                " (it is shown CONSUL_HTTP_TOKEN, or the address's USER:PASSWORD)"
+                if response.status in (401, 403)
+                else ""
+            )
+            raise SourceAway(f"{self.name} answered {method} {path} with {response.status}: {said or 'no text'}{hint}")
         try:
             content = parsed(text) if text and response.content_type.endswith("json") else None
         except ValueError:

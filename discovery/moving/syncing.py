@@ -91,8 +91,7 @@ class Sync:
             )
         self._doubted = len(kept)
         for id, name in there.items():
-            if id not in self._wanted and id not in kept:
-                await self._target.remove(id, name)
+            if id not in self._wanted and id not in kept and await self._target.remove(id, name):
                 self._tell(f"{name} {id} is gone here, and there")
         is_due = time.monotonic() >= self._beats_at
         room = asyncio.Semaphore(_AT_ONCE)
@@ -113,7 +112,8 @@ class Sync:
 
     async def _tell_of(self, id: str, instance: Mapping[str, Any], is_there: bool, is_due: bool) -> None:
         contents = _contents(instance)
-        if is_there and self._done.get(id) == contents and (not is_due or await self._target.beat(instance)):
+        # Not by `is_there`: an Eureka lists an instance up to 30 s after it has it.
+        if self._done.get(id) == contents and (not is_due or await self._target.beat(instance)):
             return
         try:
             await self._target.put(instance)

@@ -20,10 +20,10 @@ EUREKA: dict[str, Any] = json.loads((GOLDEN / "eureka.json").read_text())
 
 
 class Other:
-    """`away`: nothing is answered but 500. `connections`: the most there were at a time."""
+    """`away`: nothing is answered but `status`. `connections`: the most there were at a time."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.away, self.status = False, 500
         self.url = ""
         self.index = 7
         self.asked: list[str] = []
@@ -46,7 +46,7 @@ class Other:
         assert self._runner.server is not None
         self.connections = max(self.connections, len(self._runner.server.connections))
         response: web.StreamResponse = await handler(request)
-        return web.Response(status=500, text="No cluster leader") if self.away else response
+        return web.Response(status=self.status, text="No cluster leader") if self.away else response
 
     @asynccontextmanager
     async def serving(self, scheme: str, path: str = "", tls: ssl.SSLContext | None = None) -> AsyncIterator[Any]:

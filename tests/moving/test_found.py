@@ -144,7 +144,7 @@ def test_a_plan_is_about_the_services_that_are_meant_and_not_about_what_sync_has
 
 
 def test_a_plan_names_what_is_otherwise_here() -> None:
-    many = [body(port) for port in range(1, 1002)]
+    many = [*map(body, range(1, 1002)), *(body(port, name="api") for port in range(11))]
     notes = "\n".join(
         plan(
             found(*many, body(1, name="my app"), body(None, name="db"), body(1, name="local", ip="127.0.0.1")),
@@ -155,6 +155,7 @@ def test_a_plan_names_what_is_otherwise_here() -> None:
     assert "'my app' is no DNS label" in notes
     assert "local 127.0.0.1:1 is a loopback address" in notes
     assert "web would have 1,001 instances: FACE_MAX_INSTANCES" in notes
+    assert "api would have 11 instances: MAX_INSTANCES_PER_SERVICE" in notes
     assert "db 10.0.0.1 has no port" in notes
 
 

@@ -388,6 +388,47 @@ def test_what_is_told_by_registries_of_two_hosts_is_told_apart_where_both_call_t
     assert commands._mark(["http://127.0.0.1:3100"]) == f"http://127.0.0.1:3100 at {socket.gethostname()}"
 
 
+class LateEureka(OtherEureka):
+    """Lists what it had when it began, as a real one does for up to 30 s."""
+
+    async def _all(self, request: web.Request) -> web.Response:
+        return self._json({})
+
+
+async def test_what_an_eureka_does_not_list_yet_is_not_registered_again(api: Api) -> None:
+    said: list[str] = []
+    async with LateEureka().serving("eureka", "/eureka") as old:
+        await api.register()
+        async with synced(api, Eureka(old.url, api.url), said):
+            await until(lambda: len(old.renewed) > 2)
+    assert (len([each for each in old.asked if each.startswith("POST")]), len(said)) == (1, 1)
+
+
+async def test_what_keeps_an_import_waiting_is_told_once() -> None:
+    said: list[str] = []
+    async with (
+        OtherConsul().serving("consul") as old,
+        OtherEureka().serving("http") as none,
+        RegistryClient(none.url) as registry,
+    ):
+        work = Import(registry, source := Consul(old.url), HOLD, lambda name: True, said.append)
+        async with closed(source), doing(work.follow()):
+            await until(lambda: none.asked.count("GET /services") > 2)
+    assert len(said) == 1, said
+
+
+async def test_a_consul_that_shows_nothing_may_want_a_token() -> None:
+    async with OtherConsul().serving("consul") as old, closed(source := Consul(old.url)):
+        await source.read()
+        assert "CONSUL_HTTP_TOKEN" in source.found.notes[0]
+        old.put("web", "10.0.0.1", 80)
+        await source.read()
+        assert not source.found.notes
+        old.away, old.status = True, 403
+        with pytest.raises(SourceAway, match=r"with 403: .*CONSUL_HTTP_TOKEN"):
+            await source.read()
+
+
 class SlowConsul(OtherConsul):
     """Takes no registration before another one comes, and no beat either."""
 
