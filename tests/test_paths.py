@@ -109,3 +109,8 @@ def test_who_needs_which_right_is_said_by_the_kind_of_request() -> None:
         )
         if route.kind in (Kind.HEARTBEAT, Kind.REGISTRATION, Kind.REMOVAL):
             assert route.right in (Right.WRITE, Right.ADMIN)
+
+
+def test_heartbeats_of_one_instance_are_answered_before_what_takes_long() -> None:
+    large = {route.path for route in ROUTES if route.kind is Kind.HEARTBEAT and not route.is_small}
+    assert large == {"/heartbeats"}, "of many at once"

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from discovery.core.name import fold
-from discovery.core.network import ip_of
+from discovery.core.network import MAX_CLIENTS, ip_of
 
 # Addresses whose nodes are remembered, 0.5 KB each: every beat asks.
 _MAX_KNOWN = 4096
@@ -58,6 +58,7 @@ def named_after(address: str) -> str:
     return f"ip-{'0' if text.startswith('-') else ''}{text}{'0' if text.endswith('-') else ''}"
 
 
+@lru_cache(MAX_CLIENTS)  # each beat asks
 def canonical(address: str) -> str:
     """The one spelling of a caller's address; other text as it is."""
     ip = ip_of(address)

@@ -219,7 +219,8 @@ def put(
     right: Right = Right.WRITE,
     method: str = "PUT",
 ) -> Route:
-    return Route(method, path, handler, right, kind, summary, HEADING, lenient=True)
+    is_small = kind is Kind.HEARTBEAT
+    return Route(method, path, handler, right, kind, summary, HEADING, lenient=True, is_small=is_small)
 
 
 def refusing(status: int, text: str, headers: Mapping[str, str] = {}) -> Handler:

@@ -106,9 +106,9 @@ OURS = Manners()
 class Route:
     """`path`: `/instances/{id}`. `handler`: of the whole request. `status`: of its successes. `codes`: of errors, besides those that any of
     its kind may end in. `reply`: None: it is no JSON, but `media`; or `also`, for who accepts it. `query`: its parameters; `lenient`:
-    others are ignored, and not refused. `heading`: of docs/http.md. `max_body`: octets. `is_small`: without a query it is answered within
-    0.1 ms, and before others. `kept`: the form in which everybody with the same rights is given the same answer for
-    `kept_seconds` (`http.kept_bodies`); None: has none.
+    others are ignored, and not refused. `heading`: of docs/http.md. `max_body`: octets. `is_small`: without a query (a heartbeat with
+    any) it is answered within 0.1 ms, and before others. `kept`: the form in which everybody with the same rights is given the same answer
+    for `kept_seconds` (`http.kept_bodies`); None: has none.
     """
 
     method: str

@@ -18,6 +18,7 @@ from discovery.rest.api.answers import Answer
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Arrival, Request
+from discovery.rest.api.route import Kind
 from discovery.rest.http.deferred_exchange import DeferredExchange
 from discovery.rest.http.framing import SLICE
 from discovery.rest.http.receiving import Receiving
@@ -182,7 +183,7 @@ class Connection(Receiving):
                     if self._has_to_wait():
                         break
                     self._large = False
-                elif not request.route.is_small or "?" in request.target:
+                elif not request.route.is_small or ("?" in request.target and request.route.kind is not Kind.HEARTBEAT):
                     self._large = True
                     self._schedule()
                     break
