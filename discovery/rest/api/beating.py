@@ -184,8 +184,10 @@ class Beating(Registrar):
         if known is not None and not is_copy and self._says_nothing_new(known, spec, own):
             entry = self.engine.renew(key, request.caller)
         else:
-            if known is not None and not is_copy:  # a heartbeat all the same, whatever becomes of the rest
-                self.engine.renew(key, request.caller)
+            if known is not None and not is_copy and known.instance.spec.imported_from is None:
+                self.engine.renew(
+                    key, request.caller
+                )  # a heartbeat all the same, whatever becomes of the rest; a copy is taken over whole
             self.count_registration(request.caller.address, self.clock())
             try:
                 instance = await self.engine.submit(Upsert(spec, body.replace, own), request.caller)

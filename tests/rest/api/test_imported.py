@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from discovery.store.registrants import NATIVE, registrants
 from discovery.store.remembering import PutDocument
 from tests.rest.harness import USER, Api, assert_error
 from tests.store.attaching import Attach
@@ -50,6 +51,19 @@ async def test_whatever_a_client_sends_here_takes_its_key_over_from_the_import(
     assert_error(await api.request("PUT", "/instances", COPY), 409, "registers or beats here itself")
     assert_error(await api.delete(f"/instances/{id}?importedFrom={OLD}"), 409, "registers or beats here itself")
     assert (await api.delete(f"/instances/{id}")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("POST", "/register", USER), ("PUT", "/instances", USER), ("POST", "/registrations", {"instances": [USER]})],
+)
+async def test_the_words_that_an_import_left_register_nobody_else(api: Api, method: str, path: str, body: Any) -> None:
+    id = (await bring(api, ttl=90))["id"]
+    api.registry.do(Attach(id, {"eureka": {"id": "1"}}, "asked"), api.clock())
+    assert (await api.request(method, path, body)).status in (200, 201)
+    (entry,) = api.registry
+    assert list(registrants(entry.instance)) == [NATIVE]
+    assert entry.lease.ttl == api.registry.lease_ttl, "its own, and not what the copy's was"
 
 
 async def test_the_import_removes_what_it_owns_and_brings_it_back(api: Api) -> None:
