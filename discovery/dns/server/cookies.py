@@ -17,8 +17,8 @@ CLIENT_SIZE = 8
 SERVER_SIZE = 16
 # What a client shows that knows its server, and what it is given.
 COOKIE_SIZE = CLIENT_SIZE + SERVER_SIZE
-# RFC 7873 §5.2.2: what a client may send; other servers' cookies can be longer than ours.
-_SIZES = frozenset((CLIENT_SIZE, *range(CLIENT_SIZE + 8, CLIENT_SIZE + 33)))
+# RFC 7873 §5.2.2: what a client may send besides its own part; other servers' cookies can be longer than ours.
+_SIZES = range(CLIENT_SIZE + 8, CLIENT_SIZE + 33)
 SECRET_SIZE = 16
 
 # Of the last ones, what was found within this second: a resolver shows the same cookie with each of its queries.
@@ -39,13 +39,13 @@ class Cookies:
 
     def check(self, data: bytes, client: str, now: int) -> tuple[bytes, bool]:
         """The option's data to send back, empty when `data` is malformed; and whether the client proved its address."""
+        if len(data) == CLIENT_SIZE:  # of who asks for the first time: seldom the same again
+            return data + self.make(data, client, now), False
         if len(data) not in _SIZES:  # not remembered: over TCP it may have 64 KiB
             return b"", False
         return self._checked(data, client, now)
 
     def _check(self, data: bytes, client: str, now: int) -> tuple[bytes, bool]:
-        if len(data) == CLIENT_SIZE:
-            return data + self.make(data, client, now), False
         nonce, shown = data[:CLIENT_SIZE], data[CLIENT_SIZE:]
         age = self._age(nonce, shown, client, now)
         if age is not None and age < _RENEW:
