@@ -185,9 +185,8 @@ class Beating(Registrar):
             entry = self.engine.renew(key, request.caller)
         else:
             if known is not None and not is_copy and known.instance.spec.imported_from is None:
-                self.engine.renew(
-                    key, request.caller
-                )  # a heartbeat all the same, whatever becomes of the rest; a copy is taken over whole
+                # A heartbeat all the same, whatever becomes of the rest. A copy is taken over whole.
+                self.engine.renew(key, request.caller)
             self.count_registration(request.caller.address, self.clock())
             try:
                 instance = await self.engine.submit(Upsert(spec, body.replace, own), request.caller)
