@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from operator import itemgetter
-from types import GenericAlias
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from pydantic import create_model
 
-from discovery.cli.connection import Json, ask, get, given
+from discovery.cli.connection import Json, ask, get, given, understood
 from discovery.cli.output import Column, Format, on_a_terminal, put_data, put_line, put_table, show, table
 from discovery.client import RegistryClient
 
@@ -27,18 +24,9 @@ _LISTS = (
     ("httpClients", "client", "HTTP client", "requests"),
     ("services", "service", "service", "changes"),
 )
-_MODEL: Callable[..., Any] = create_model
-_SHAPE = _MODEL(
-    "Top",
-    minutes=int,
-    timestamp=str,
-    **{
-        key: GenericAlias(list, _MODEL(key, **{field: str, counted: int, "error": int}))
-        for key, field, _, counted in _LISTS
-    },
-)
 
 
+@understood()
 def top(
     *,
     minutes: Annotated[int | None, Parameter(help="how far back, 1 to 10", validator=Number(gte=1))] = None,
@@ -70,7 +58,8 @@ def top(
 
 async def _read(registry: RegistryClient, minutes: int | None, limit: int | None) -> Json:
     pairs = given(("minutes", minutes), ("limit", limit))
-    return await get(registry, "/top", pairs, has=_SHAPE)
+    found: Json = await get(registry, "/top", pairs)
+    return found
 
 
 async def _live(registry: RegistryClient, minutes: int | None, limit: int | None, every: float) -> None:
