@@ -30,11 +30,10 @@ WINDOW = {"reason": "a new disk", "seconds": 3600}
 CHECKED = FIRST | {"checks": [{"id": "db-pool", "ttl": 30}]}
 # Of GET /top: which requests are in its lists is left to chance.
 SAMPLED = ("clients", "httpClients", "names", "unknownNames")
-SCHEMAS = DOCUMENT["components"]["schemas"]
 ALL = [
     pytest.param(route, each, id=f"{route.method} {route.template} {each.name}")
     for route in OPERATIONS.values()
-    for each in exchanges(route, SCHEMAS)
+    for each in exchanges(route)
 ]
 
 
@@ -55,7 +54,7 @@ def described(route: Route) -> Any:
 def test_every_route_has_a_heading_and_examples_of_each_success_but_of_octets_and_of_nothing_new() -> None:
     for route in OPERATIONS.values():
         assert route.heading
-        given = {each.example.status for each in exchanges(route, SCHEMAS)}
+        given = {each.example.status for each in exchanges(route)}
         assert given == (set() if route.media == DNS else set(route.status) - {304}), route.path
 
 
@@ -125,7 +124,7 @@ def sent_to(route: Route) -> str:
 async def test_each_request_has_such_a_reply(server: Running) -> None:
     """Two instances are there each time, and what `after` says has been done."""
     for route in OPERATIONS.values():
-        for exchange in exchanges(route, SCHEMAS):
+        for exchange in exchanges(route):
             await prepare(server, exchange.example)
             query = await asked(server, exchange.example)
             status, said = await send(server, route.method, sent_to(route), exchange.body, query)

@@ -16,6 +16,7 @@ from discovery.core.checked import flag_of, seconds_between, seconds_of, whole_b
 from discovery.core.errors import InvalidField
 from discovery.core.health import Health, health_named
 from discovery.core.name import plain_text
+from discovery.core.schema import FLAG, TEXT, Schema, by_name, list_of, one_of, string
 
 # Of one instance; octets of all of them as JSON.
 MAX_CHECKS = 16
@@ -193,7 +194,7 @@ class _Field(NamedTuple):
     name: str
     kinds: Sequence[str]
     check: Callable[[str, object], Any]
-    schema: Mapping[str, Any]
+    schema: Schema
     shown: Callable[[Any], Any] = lambda value: value
     always: bool = False
 
@@ -203,25 +204,20 @@ class _Field(NamedTuple):
         return _DEFAULTS[self.field]
 
 
-def string(most: int) -> dict[str, Any]:
-    return {"type": "string", "maxLength": most}
-
-
-_HEADERS = {"type": "object", "maxProperties": MAX_HEADERS, "additionalProperties": {"type": "string"}}
-_BOOLEAN = {"type": "boolean"}
+_HEADERS = {**by_name(TEXT), "maxProperties": MAX_HEADERS}
 _DEFAULTS = {each.name: each.default for each in fields(Check)}
 FIELDS = (
-    _Field("id", "id", KINDS, lambda field, value: plain_text(value, field, MAX_ID), string(MAX_ID) | {"minLength": 1}, always=True),
+    _Field("id", "id", KINDS, lambda field, value: plain_text(value, field, MAX_ID), string(MAX_ID, 1), always=True),
     _Field("name", "name", KINDS, _text, string(MAX_NAME)),
     _Field("group", "group", KINDS, _text, string(MAX_NAME)),
     _Field("critical_after", "criticalAfter", KINDS, *seconds_between(MIN_CRITICAL, MAX_CRITICAL)),
-    _Field("status", "status", KINDS, health_named, {"enum": list(Health)}),
-    _Field("method", "method", (HTTP,), _method, {"enum": list(METHODS)}),
+    _Field("status", "status", KINDS, health_named, one_of(Health)),
+    _Field("method", "method", (HTTP,), _method, one_of(METHODS)),
     _Field("headers", "headers", (HTTP,), _headers, _HEADERS, dict),
     _Field("body", "body", (HTTP,), _body, string(MAX_BODY)),
-    _Field("tls", "tls", (HTTP, GRPC), flag_of, _BOOLEAN),
+    _Field("tls", "tls", (HTTP, GRPC), flag_of, FLAG),
     _Field("ca", "ca", (HTTP, GRPC), _ca, string(MAX_CA)),
-    _Field("tls_skip_verify", "tlsSkipVerify", (HTTP, GRPC), flag_of, _BOOLEAN),
+    _Field("tls_skip_verify", "tlsSkipVerify", (HTTP, GRPC), flag_of, FLAG),
     _Field("address", "address", PROBES, lambda field, value: parse_address(value, field), string(MAX_HOST_NAME)),
     _Field("port", "port", PROBES, lambda field, value: parse_port(value, field), PORT),
     _Field("interval", "interval", PROBES, *seconds_between(MIN_INTERVAL, MAX_INTERVAL), always=True),
@@ -238,6 +234,23 @@ class Form(NamedTuple):
     kinds: str
     either: str
 
+    @property
+    def schema(self) -> Schema:
+        return {
+            "type": "object",
+            "properties": {name: _SCHEMAS[name] for name in self.fields},
+            "oneOf": [{"required": [kind]} for kind in KINDS if kind in self.fields],
+            "additionalProperties": False,
+        }
+
+
+_SCHEMAS: Mapping[str, Schema] = {
+    TTL: seconds_between(MIN_REPORT, MAX_REPORT)[1],
+    HTTP: {"type": "string", "pattern": "^/", "maxLength": MAX_PATH, "examples": ["/healthz"]},
+    TCP: {"const": True},
+    GRPC: {"anyOf": [{"const": True}, string(MAX_PATH)]},
+    **{each.name: each.schema for each in FIELDS},
+}
 
 # The field `check`, which is older than most kinds: one check, of the instance's own port.
 _PLAIN = (HTTP, TCP, "interval", "timeout", "failures", "successes")
@@ -247,6 +260,7 @@ FORM = Form(
     "ttl (seconds), http (a path), tcp (true) or grpc (a service, or true)",
     'must have one of "ttl": seconds, "http": a path, "tcp": true, "grpc": a service or true',
 )
+CHECKS = list_of(FORM.schema, MAX_CHECKS)  # as JSON schema
 
 
 # -- those of an instance

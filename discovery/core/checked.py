@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from discovery.core.errors import InvalidField
+from discovery.core.schema import Schema
 
 T = TypeVar("T")
 
 # What a field of a body may be: what makes the value of what was sent, or raises InvalidField; and the same as JSON schema.
-Rule = tuple[Callable[[str, object], T], Mapping[str, Any]]
+Rule = tuple[Callable[[str, object], T], Schema]
 
 # The first second that no date can show.
 _YEAR_10000 = 253_402_300_800

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance
+from discovery.core.schema import Schema
 from discovery.core.status import Status
 
 K = TypeVar("K")
@@ -72,13 +73,13 @@ class InstanceEvent(NamedTuple):
 
 
 class KeyForm(NamedTuple, Generic[K]):
-    """How a key is written. `parts`: what people see of it, by name, with the types; `service` and `ip` among them if it has any. `values`:
-    in that order. `field`: its name in an event as JSON. `path`: as the end of a key in etcd, and in the journal. `loads` and `of_path`
-    raise ValueError or TypeError.
+    """How a key is written. `parts`: what people see of it, by name, with their schemas; `service` and `ip` among them if it has any.
+    `values`: in that order. `field`: its name in an event as JSON. `path`: as the end of a key in etcd, and in the journal. `loads` and
+    `of_path` raise ValueError or TypeError.
     """
 
     field: str
-    parts: Mapping[str, Any]
+    parts: Mapping[str, Schema]
     values: Callable[[K], tuple[Any, ...]]
     loads: Callable[[Any], K]
     path: Callable[[K], tuple[str, ...]]
@@ -93,7 +94,7 @@ class KeyForm(NamedTuple, Generic[K]):
 class Field(NamedTuple):
     """`check`: makes it of JSON; ValueError where that is none. `dumps`: JSON again. `is_moment`: epoch seconds, perhaps None."""
 
-    type: Any
+    schema: Schema
     check: Callable[[Any], Any]
     is_moment: bool = False
     dumps: Callable[[Any], Any] = lambda value: value

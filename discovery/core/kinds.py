@@ -8,25 +8,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from discovery.core import exact_json
+from discovery.core import exact_json, schema
 from discovery.core.address import NO_PORT
 from discovery.core.checked import moment, number, or_none, text, whole
 from discovery.core.event import Field, KeyForm, ValueEvent, ValueKind
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.maintenance import Scope, Window
 from discovery.core.remembered import packed
+from discovery.core.schema import or_null
 from discovery.core.status import Status
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-TEXT = Field(str, text)
-NUMBER = Field(float, number)
-WHOLE = Field(int, whole)
-MOMENT = Field(float, moment, is_moment=True)
-TEXT_OR_NONE = Field(str | None, partial(or_none, text))
-PACKED = Field(Any, packed, dumps=exact_json.loads)
-MOMENT_OR_NONE = Field(float | None, partial(or_none, moment), is_moment=True)
+TEXT = Field(schema.TEXT, text)
+NUMBER = Field(schema.NUMBER, number)
+WHOLE = Field(schema.WHOLE, whole)
+MOMENT = Field(schema.NUMBER, moment, is_moment=True)
+TEXT_OR_NONE = Field(or_null(schema.TEXT), partial(or_none, text))
+PACKED = Field(schema.ANY, packed, dumps=exact_json.loads)
+MOMENT_OR_NONE = Field(or_null(schema.NUMBER), partial(or_none, moment), is_moment=True)
 
 
 # -- keys
@@ -100,13 +101,20 @@ def _document(found: Sequence[Any]) -> DocumentKey:
 
 
 SCOPE: KeyForm[Scope] = KeyForm(
-    "scope", {"service": str, "ip": str | None, "port": int | None}, _shown, _scope, _path, _scope_of
+    "scope",
+    {"service": schema.TEXT, "ip": or_null(schema.TEXT), "port": or_null(schema.WHOLE)},
+    _shown,
+    _scope,
+    _path,
+    _scope_of,
 )
 ADDRESS: KeyForm[Key] = KeyForm(
-    "key", {"service": str, "ip": str, "port": int | None}, _shown, _address, _path, _key_of
+    "key", {"service": schema.TEXT, "ip": schema.TEXT, "port": or_null(schema.WHOLE)}, _shown, _address, _path, _key_of
 )
-SHA256: KeyForm[bytes] = KeyForm("sha256", {"sha256": str}, _hex, bytes.fromhex, _hex, _sha256_of)
-DOCUMENT: KeyForm[DocumentKey] = KeyForm("key", {"plugin": str, "key": str}, tuple, _document, tuple, _document)
+SHA256: KeyForm[bytes] = KeyForm("sha256", {"sha256": schema.TEXT}, _hex, bytes.fromhex, _hex, _sha256_of)
+DOCUMENT: KeyForm[DocumentKey] = KeyForm(
+    "key", {"plugin": schema.TEXT, "key": schema.TEXT}, tuple, _document, tuple, _document
+)
 # Of what there is one of.
 ONE: KeyForm[None] = KeyForm("key", {}, _nothing, lambda found: None, _nothing, _of_nothing)
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from discovery.core.errors import InvalidField
+from discovery.core.schema import string
 
 # No leading `_`: `_tcp` and its like are DNS's own (RFC 8552). ASCII only, so look-alikes from other scripts are refused.
 _LABEL = re.compile(r"(?![-_])[A-Za-z0-9_-]{1,63}(?<!-)")
@@ -25,6 +26,9 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 # Characters of a service's name: as DNS has of a whole one, and Consul's clients take for granted.
 MAX_NAME = 255
+# As JSON schemas.
+LABEL = {"type": "string", "pattern": "^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$", "examples": ["user-service"]}
+NAME = {**string(MAX_NAME, 1), "examples": ["user-service"]}
 
 
 def fold(name: str) -> str:

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
 
 import orjson
-from pydantic import ConfigDict, Field
 
 from discovery.core.errors import InvalidField
+from discovery.core.schema import OBJECT, TEXT, WHOLE, described, list_of, or_null
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, NoAuditFile, Search
 from discovery.rest.api import parameters
@@ -22,7 +21,7 @@ from discovery.rest.api.query import Table, Values, period, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
-from discovery.rest.api.shapes import Actor, Described, Perhaps, Reply, Time
+from discovery.rest.api.shapes import ACTOR, TIME, Shape, reply
 
 _USUAL_LIMIT = 100
 MAX_LIMIT = 1000
@@ -37,34 +36,32 @@ AUDIT: Table = {
 }
 
 
-class AuditLine(Described):
-    """As it stands in the file: README.md of the plugin has its fields. Lines of earlier versions, and `lost`, have fewer."""
-
-    model_config = ConfigDict(extra="allow")
-
-    time: Time
-    by: Actor
-    action: str
-    outcome: Perhaps[str] = None
-    index: Perhaps[int] = None
-    service: str | None = None
-    instance: dict[str, Any] | None = None
-    before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
-
-
-class AuditReply(Reply):
-    """Newest first."""
-
-    lines: list[AuditLine]
-    next: Annotated[
-        str | None,
-        Field(
-            description="`before` of the following page; null at the end. A page may have fewer lines than `limit`, or none, and "
-            "a next: the search went on for two seconds"
+_LINE = Shape(
+    "AuditLine",
+    {
+        "time": TIME,
+        "by": ACTOR,
+        "action": TEXT,
+        "outcome?": TEXT,
+        "index?": WHOLE,
+        "service?": or_null(TEXT),
+        **dict.fromkeys(("instance?", "before?", "after?"), or_null(OBJECT)),
+    },
+    "As it stands in the file: README.md of the plugin has its fields. Lines of earlier versions, and `lost`, have fewer.",
+    more=True,
+)
+REPLY = reply(
+    "AuditReply",
+    {
+        "lines": list_of(_LINE),
+        "next": described(
+            or_null(TEXT), "`before` of the following page; null at the end. A page may have fewer lines than `limit`, or none, and a "
+            "next: the search went on for two seconds"
         ),
-    ]
-    broken: Annotated[int, Field(description="lines that were cut, or are not the audit's, and were passed over")]
+        "broken": described(WHOLE, "lines that were cut, or are not the audit's, and were passed over"),
+    },
+    "Newest first.",
+)  # fmt: skip
 
 
 class AuditRoutes(Plugin):
@@ -80,7 +77,7 @@ class AuditRoutes(Plugin):
         seams.routes.append(
             Route(
                 "GET", "/admin/audit", self.get, Right.ADMIN, Kind.OPERATION, "Who changed what, newest first", HEADING,
-                AuditReply, codes=("AUDIT_OFF",), query=AUDIT,
+                REPLY, codes=("AUDIT_OFF",), query=AUDIT,
                 examples=(Example(query={"limit": "1"}, after=("PUT /instances/user-1/drain",)),),
             )
         )  # fmt: skip

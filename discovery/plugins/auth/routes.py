@@ -12,11 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field
 
 from discovery.core.kinds import Revocation
+from discovery.core.schema import FLAG, TEXT, described, list_of, one_of, or_null
 from discovery.plugins.auth.tokens import OWN_NAME, Token, Tokens
 from discovery.rest.api.answers import Json
 from discovery.rest.api.errors import HttpError
@@ -24,7 +22,7 @@ from discovery.rest.api.example import Example
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
-from discovery.rest.api.shapes import Described, Perhaps, Reply, Time
+from discovery.rest.api.shapes import TIME, Shape, like, reply, said
 from discovery.rest.api.times import iso
 from discovery.store.engine import Engine
 from discovery.store.errors import NotRevoked
@@ -40,44 +38,38 @@ _NONE = (
 _RESTORED = "Token no longer revoked: whoever has it in a file takes it"
 
 
-class RevokedToken(Described):
-    """`name` is empty when the node that was asked had it in no file. `expires` null: never, as far as that node knew."""
-
-    name: str
-    sha256: str
-    revoked_at: Time
-    revoked_by: str
-    expires: Time | None
-
-
-class TokenReply(Reply):
-    message: str = Field(examples=["Token revoked on all nodes"])
-    token: RevokedToken
-
-
-class ListedToken(Described):
-    """`source`: the setting that it comes from. `register`: patterns of services. `expires` null: never."""
-
-    name: str
-    source: Literal["API_TOKEN", "TOKENS_FILE"]
-    register_: list[str] = Field(alias="register", examples=[[]])
-    read: bool
-    admin: bool
-    expires: Time | None
-    expired: bool
-    revoked: bool
-    last_used: Time | None = Field(description="at this node, since it started; null: not yet")
-
-
-class TokensReply(Reply):
-    """Of the node that is asked, but for `revoked`, which holds on all nodes. `fileFailure`: why TOKENS_FILE was not read anew."""
-
-    tokens: list[ListedToken]
-    revoked: list[RevokedToken] = Field(examples=[[]])
-    reads_need_token: bool
-    file: str | None
-    file_failure: str | None
-    message: Perhaps[str] = Field(None, description="what to set, where there are no tokens")
+_REVOKED = Shape(
+    "RevokedToken",
+    {"name": TEXT, "sha256": TEXT, "revokedAt": TIME, "revokedBy": TEXT, "expires": or_null(TIME)},
+    "`name` is empty when the node that was asked had it in no file. `expires` null: never, as far as that node knew.",
+)
+_TOKEN_REPLY = reply("TokenReply", {"message": said("Token revoked on all nodes"), "token": _REVOKED})
+_LISTED = Shape(
+    "ListedToken",
+    {
+        "name": TEXT,
+        "source": described(one_of(("API_TOKEN", "TOKENS_FILE")), "the setting that it comes from"),
+        "register": described(like(list_of(TEXT), []), "patterns of services"),
+        "read": FLAG,
+        "admin": FLAG,
+        "expires": described(or_null(TIME), "null: never"),
+        "expired": FLAG,
+        "revoked": FLAG,
+        "lastUsed": described(or_null(TIME), "at this node, since it started; null: not yet"),
+    },
+)
+TOKENS_REPLY = reply(
+    "TokensReply",
+    {
+        "tokens": list_of(_LISTED),
+        "revoked": like(list_of(_REVOKED), []),
+        "readsNeedToken": FLAG,
+        "file": or_null(TEXT),
+        "fileFailure": described(or_null(TEXT), "why TOKENS_FILE was not read anew"),
+        "message?": described(TEXT, "what to set, where there are no tokens"),
+    },
+    "Of the node that is asked, but for `revoked`, which holds on all nodes.",
+)
 
 
 @dataclass(eq=False)
@@ -98,18 +90,18 @@ class TokenRoutes:
     def listing(self) -> Route:
         return Route(
             "GET", "/admin/tokens", self.list, Right.ADMIN, Kind.OPERATION, "Which tokens there are, without their secrets",
-            HEADING, TokensReply,
+            HEADING, TOKENS_REPLY,
         )  # fmt: skip
 
     def revoking(self) -> list[Route]:
         return [
             Route(
                 "DELETE", "/admin/tokens/{token}", self.revoke, Right.ADMIN, Kind.OPERATION,
-                "Revoke a token on all nodes, by name or SHA-256", HEADING, TokenReply, codes=(*STORED, "TOO_MANY_REVOKED"),
+                "Revoke a token on all nodes, by name or SHA-256", HEADING, _TOKEN_REPLY, codes=(*STORED, "TOO_MANY_REVOKED"),
             ),
             Route(
                 "DELETE", "/admin/revocations/{sha256}", self.restore, Right.ADMIN, Kind.OPERATION,
-                "Forget that a token was revoked", HEADING, TokenReply, codes=STORED,
+                "Forget that a token was revoked", HEADING, _TOKEN_REPLY, codes=STORED,
                 examples=(Example(after=("DELETE /admin/tokens/deploy",), more={"message": _RESTORED}),),
             ),
         ]  # fmt: skip

@@ -23,7 +23,7 @@ from discovery.plugins.history.asked import Asked, Cursor, NotKnown, Page, Serve
 from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
-from discovery.plugins.history.replies import EXPLAIN, HISTORY, HistoryReply, PastReply
+from discovery.plugins.history.replies import EXPLAIN, HISTORY, HISTORY_REPLY, PAST_REPLY
 from discovery.plugins.history.rows import StoredEvent
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, Json
@@ -69,13 +69,13 @@ class Questions:
         return [
             Route(
                 "GET", "/history", self.history, Right.READ, Kind.OPERATION, "What happened, newest first",
-                "Following changes", HistoryReply, codes=codes, query=HISTORY,
+                "Following changes", HISTORY_REPLY, codes=codes, query=HISTORY,
                 examples=(Example(query={"limit": "1"}, after=("PUT /instances/user-1/drain",)),),
             ),
             Route(
                 "GET", "/services/{name}/explain", self.explain, Right.READ, Kind.OPERATION,
                 "Who was in the answers at an instant, and why the others were not",
-                "Finding instances", PastReply, codes=("SERVICE_UNKNOWN", *codes), query=EXPLAIN,
+                "Finding instances", PAST_REPLY, codes=("SERVICE_UNKNOWN", *codes), query=EXPLAIN,
                 examples=(Example(after=("DELETE /instances/user-2",)),),
             ),
         ]  # fmt: skip

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, WithJsonSchema
-
+from discovery.core.schema import FLAG, TEXT, WHOLE, described, list_of, one_of, or_null
 from discovery.rest.api import parameters
 from discovery.rest.api.following.event_view import KINDS
-from discovery.rest.api.following.events import Event
+from discovery.rest.api.following.events import EVENT
 from discovery.rest.api.query import Table
-from discovery.rest.api.resolving.resolving import Explained
-from discovery.rest.api.shapes import Perhaps, Reply, Time
+from discovery.rest.api.resolving.resolving import EXPLAINED
+from discovery.rest.api.shapes import TIME, reply
 
 # What happened to the server, and to the history itself, told like events.
 STARTED = "started"
@@ -36,33 +33,33 @@ HISTORY: Table = {
 EXPLAIN: Table = {"at": parameters.moment("the instant; now where it is not given")}
 
 
-class HistoryEvent(Event):
-    """`timestamp`: when it came about; a lapse at the end of the lease. `until`: of `stopped` and `unrecorded`."""
-
-    kind: Annotated[str, WithJsonSchema({"enum": [*KINDS, *LIFE]})]
-    until: Perhaps[Time] = None
-
-
-class HistoryReply(Reply):
-    """Newest first. `complete`: nothing of what was asked for is missing; else `missing` says what. `since`: from when on there is a
-    history.
-    """
-
-    events: list[HistoryEvent]
-    next: str | None = Field(description="`before` of the following page; null at the end")
-    complete: bool
-    missing: str | None
-    since: Time | None
-
-
-class PastReply(Reply):
-    """`down`: why nobody was answered at that instant. `gone`: what had removed those that were registered before."""
-
-    service_name: str
-    at: Time
-    served: int
-    down: str | None
-    explained: list[Explained]
-    gone: list[HistoryEvent]
-    complete: bool
-    since: Time | None
+_EVENT = EVENT.also(
+    "HistoryEvent",
+    {"kind": one_of((*KINDS, *LIFE)), "until?": described(TIME, "of `stopped` and `unrecorded`")},
+    "`timestamp`: when it came about; a lapse at the end of the lease.",
+)
+_SINCE = described(or_null(TIME), "from when on there is a history")
+HISTORY_REPLY = reply(
+    "HistoryReply",
+    {
+        "events": list_of(_EVENT),
+        "next": described(or_null(TEXT), "`before` of the following page; null at the end"),
+        "complete": described(FLAG, "nothing of what was asked for is missing; else `missing` says what"),
+        "missing": or_null(TEXT),
+        "since": _SINCE,
+    },
+    "Newest first.",
+)
+PAST_REPLY = reply(
+    "PastReply",
+    {
+        "serviceName": TEXT,
+        "at": TIME,
+        "served": WHOLE,
+        "down": described(or_null(TEXT), "why nobody was answered at that instant"),
+        "explained": list_of(EXPLAINED),
+        "gone": described(list_of(_EVENT), "what had removed those that were registered before"),
+        "complete": FLAG,
+        "since": _SINCE,
+    },
+)

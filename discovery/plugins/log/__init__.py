@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Annotated, Literal
-
-from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from discovery.core.caller import Caller
+from discovery.core.checked import Rule, flag_of, whole_between
+from discovery.core.errors import InvalidField
 from discovery.core.log_fields import fields
+from discovery.core.schema import FLAG, TEXT, WHOLE, described, one_of, or_null
 from discovery.dns.server.traffic import Exchange
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.log import lines
@@ -21,53 +22,62 @@ from discovery.rest.api.json_body import json_object
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
-from discovery.rest.api.shapes import Body, Reply, Time
+from discovery.rest.api.shapes import TIME, Shape, like, reply
 from discovery.rest.api.times import iso
 from discovery.rest.http import access_log
 from discovery.store.registry import Registry
 
-Level = Literal["debug", "info", "warning", "error"]
-
+_LEVELS = ("debug", "info", "warning", "error")
 MAX_SECONDS, USUAL_SECONDS = 86_400, 600
 # Lines a second: enough to see what goes on, and less than the log's reader has to keep up with.
 MAX_PER_SECOND, USUAL_PER_SECOND = 1_000, 100
 
-_DnsName = Annotated[StrictStr, WithJsonSchema({"type": "string", "examples": ["user-service"]})]
-_Network = Annotated[StrictStr, WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]})]
+
+def _level(field: str, value: object) -> str | None:
+    if value is not None and value not in _LEVELS:
+        raise InvalidField(field, f"must be one of {', '.join(_LEVELS)}")
+    return None if value is None else str(value)
 
 
-class LogBody(Body):
-    """PUT /admin/log: what is logged from now on, for a time. A field that is not known is refused: a slip must not turn the log off."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    queries: StrictBool = False
-    accesses: StrictBool = False
-    level: Level | None = None
-    seconds: Annotated[StrictInt, Field(ge=1, le=MAX_SECONDS)] = USUAL_SECONDS
-    per_second: Annotated[StrictInt, Field(ge=1, le=MAX_PER_SECOND)] = USUAL_PER_SECOND
-    name: _DnsName | None = None
-    client: _Network | None = None
-    answer: StrictBool = False
+def _text(field: str, value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise InvalidField(field, "must be a string")
+    return value
 
 
-class LogReply(Reply):
-    """`until`: when all is as it was configured; null when it is. `written`, `heldBack`: lines since it was switched."""
-
-    queries: bool
-    accesses: bool
-    level: str
-    per_second: int
-    name: str | None
-    client: str | None
-    answer: bool
-    until: Time | None
-    written: int
-    held_back: int
-
+# What is logged from now on, for a time: what each field may be. One that is not known is refused: a slip must not turn the log off.
+_RULES: Mapping[str, Rule[Any]] = {
+    "queries": (flag_of, FLAG),
+    "accesses": (flag_of, FLAG),
+    "level": (_level, or_null(one_of(_LEVELS))),
+    "seconds": whole_between(1, MAX_SECONDS),
+    "perSecond": whole_between(1, MAX_PER_SECOND),
+    "name": (_text, or_null(like(TEXT, "user-service"))),
+    "client": (_text, or_null(like(TEXT, "10.0.0.0/8"))),
+    "answer": (flag_of, FLAG),
+}
+_OFF: Json = {
+    "queries": False, "accesses": False, "level": None, "seconds": USUAL_SECONDS, "perSecond": USUAL_PER_SECOND, "name": None,
+    "client": None, "answer": False,
+}  # fmt: skip
+_BODY = Shape(
+    "LogBody",
+    {f"{name}?": {**schema, "default": _OFF[name]} for name, (_, schema) in _RULES.items()},
+    "PUT /admin/log",
+    more=False,
+)
+REPLY = reply(
+    "LogReply",
+    {
+        **{name: schema for name, (_, schema) in _RULES.items() if name not in ("level", "seconds")},
+        "level": TEXT,
+        "until": described(or_null(TIME), "when all is as it was configured; null when it is"),
+        "written": described(WHOLE, "lines since it was switched"),
+        "heldBack": described(WHOLE, "lines since it was switched"),
+    },
+)
 
 _log = logging.getLogger("discovery.log")
-_OFF = LogBody()
 
 
 class LogSwitch(Plugin):
@@ -89,10 +99,8 @@ class LogSwitch(Plugin):
         right, kind = Right.ADMIN, Kind.OPERATION
         seams.routes.extend(
             [
-                Route("GET", "/admin/log", self.show, right, kind, "What is logged", HEADING, LogReply),
-                Route(
-                    "PUT", "/admin/log", self.change, right, kind, "Log more, for a time", HEADING, LogReply, LogBody
-                ),
+                Route("GET", "/admin/log", self.show, right, kind, "What is logged", HEADING, REPLY),
+                Route("PUT", "/admin/log", self.change, right, kind, "Log more, for a time", HEADING, REPLY, _BODY),
             ]
         )
 
@@ -103,36 +111,38 @@ class LogSwitch(Plugin):
         return self._answer()
 
     def change(self, request: Request) -> Json:
-        body = LogBody.model_validate(json_object(request))
-        filter = Filter(body.name, body.client)  # before anything has changed
+        sent = json_object(request)
+        for name in sent:
+            if name not in _RULES:
+                raise InvalidField(name, "is not known here")
+        body = _OFF | {name: _RULES[name][0](name, value) for name, value in sent.items()}
+        filter = Filter(body["name"], body["client"])  # before anything has changed
         self._off()
         self._on(body, filter, request.caller)
         return self._answer()
 
-    def _set(self, body: LogBody, filter: Filter) -> None:
+    def _set(self, body: Json, filter: Filter) -> None:
         self._body = body
         self._filter = filter
-        self._queries, self._accesses = Rate(body.per_second), Rate(body.per_second)
+        self._queries, self._accesses = Rate(body["perSecond"]), Rate(body["perSecond"])
 
-    def _on(self, body: LogBody, filter: Filter, by: Caller) -> None:
+    def _on(self, body: Json, filter: Filter, by: Caller) -> None:
         self._set(body, filter)
-        if body.queries:
+        if body["queries"]:
             self._seams.dns_traffic.watch(self._see_query)
-        if body.accesses:
+        if body["accesses"]:
             self._seams.http_traffic.watch(self._see_request)
-        if body.level is not None:
+        if body["level"] is not None:
             self._configured_level = self._root.level
-            self._root.setLevel(body.level.upper())
-        shown = ", ".join(
-            f"{name} {value}" for name, value in body.model_dump(by_alias=True, exclude_defaults=True).items()
-        )
+            self._root.setLevel(body["level"].upper())
+        shown = ", ".join(f"{name} {value}" for name, value in body.items() if value != _OFF[name])
         _log.warning(
             "the log is changed by %s: %s", by, shown or "as it was configured",
             extra=fields("log.changed", actor=by.name, client=by.address, changes=shown),
         )  # fmt: skip
-        if body.queries or body.accesses or body.level is not None:
-            self._until = self._wall() + body.seconds
-            self._timer = asyncio.get_running_loop().call_later(body.seconds, self._over)
+        if body["queries"] or body["accesses"] or body["level"] is not None:
+            self._until = self._wall() + body["seconds"]
+            self._timer = asyncio.get_running_loop().call_later(body["seconds"], self._over)
 
     def _over(self) -> None:
         written = self._queries.written + self._accesses.written
@@ -147,9 +157,9 @@ class LogSwitch(Plugin):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._body.queries:
+        if self._body["queries"]:
             self._seams.dns_traffic.unwatch(self._see_query)
-        if self._body.accesses:
+        if self._body["accesses"]:
             self._seams.http_traffic.unwatch(self._see_request)
         if self._configured_level is not None:
             self._root.setLevel(self._configured_level)
@@ -166,7 +176,7 @@ class LogSwitch(Plugin):
             return
         if untold := self._queries.untold():
             lines.queries_held_back(untold)
-        lines.query(exchange, name, self._body.answer)
+        lines.query(exchange, name, self._body["answer"])
 
     def _see_request(self, request: Request, address: str, seconds: float) -> None:
         filter = self._filter
@@ -180,7 +190,7 @@ class LogSwitch(Plugin):
 
     def _answer(self) -> Json:
         return {
-            **self._body.model_dump(by_alias=True, exclude={"seconds"}),
+            **{name: value for name, value in self._body.items() if name != "seconds"},
             "level": logging.getLevelName(self._root.level).lower(),
             "until": None if self._until is None else iso(self._until),
             "written": self._queries.written + self._accesses.written,

@@ -10,7 +10,7 @@ from discovery.dns.message.names import Name, from_text
 
 
 class Filter:
-    """`name`, `client`: as LogBody has them; InvalidField for what is neither a name nor a network."""
+    """`name`, `client`: as PUT /admin/log has them; InvalidField for what is neither a name nor a network."""
 
     def __init__(self, name: str | None, client: str | None) -> None:
         self._name = None if name is None else _name(name)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import Annotated
-
-from pydantic import Field
 
 from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.metric import Histogram
+from discovery.core.schema import NUMBER, WHOLE, Schema, described, list_of, or_null
 from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.rates.series import Reading, Samples
@@ -22,45 +20,40 @@ from discovery.rest.api.answers import Json
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
-from discovery.rest.api.shapes import Described, Reply, Time
+from discovery.rest.api.shapes import TIME, Shape, reply
 from discovery.rest.http.traffic import Traffic as HttpTraffic
 from discovery.store.engine import Engine
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
 
-_Numbers = Annotated[list[float | None], Field(min_length=60, max_length=60)]
-_Counts = Annotated[list[int | None], Field(min_length=60, max_length=60)]
+
+def _sixty(values: Schema) -> Schema:
+    return {**list_of(or_null(values), 60), "minItems": 60}
 
 
-class Series(Described):
-    """60 values in each list, oldest first, `step` seconds apart, from `from` on. null: not measured, or nothing to measure. What is not
-    `PerSecond` is a number in the whole step.
-    """
-
-    from_: Time = Field(alias="from")
-    step: int
-    measured: _Counts = Field(description="seconds of the step that were measured")
-    dns_queries_per_second: _Numbers
-    dns_p50_ms: _Numbers
-    dns_p99_ms: _Numbers
-    nxdomain_share: _Numbers = Field(description="of the queries, 0 to 1")
-    http_requests_per_second: _Numbers
-    http_p50_ms: _Numbers
-    http_p99_ms: _Numbers
-    heartbeats_per_second: _Numbers
-    registrations: _Counts
-    expiries: _Counts = Field(description="leases that ran out")
-    changes: _Counts = Field(description="events: registrations, changes of status, windows, …")
-    instances: _Counts = Field(description="at the end of the step")
-
-
-class StatsHistoryReply(Reply):
-    """Of the node that is asked: seconds of the last minute, whole minutes of the last hour."""
-
-    seconds: Series
-    minutes: Series
-
-
+_NUMBERS, _COUNTS = _sixty(NUMBER), _sixty(WHOLE)
+_SERIES = Shape(
+    "Series",
+    {
+        "from": TIME,
+        "step": WHOLE,
+        "measured": described(_COUNTS, "seconds of the step that were measured"),
+        "dnsQueriesPerSecond": _NUMBERS, "dnsP50Ms": _NUMBERS, "dnsP99Ms": _NUMBERS,
+        "nxdomainShare": described(_NUMBERS, "of the queries, 0 to 1"),
+        "httpRequestsPerSecond": _NUMBERS, "httpP50Ms": _NUMBERS, "httpP99Ms": _NUMBERS, "heartbeatsPerSecond": _NUMBERS,
+        "registrations": _COUNTS,
+        "expiries": described(_COUNTS, "leases that ran out"),
+        "changes": described(_COUNTS, "events: registrations, changes of status, windows, …"),
+        "instances": described(_COUNTS, "at the end of the step"),
+    },
+    "60 values in each list, oldest first, `step` seconds apart, from `from` on. null: not measured, or nothing to measure. What is not "
+    "`PerSecond` is a number in the whole step.",
+)  # fmt: skip
+REPLY = reply(
+    "StatsHistoryReply",
+    {"seconds": _SERIES, "minutes": _SERIES},
+    "Of the node that is asked: seconds of the last minute, whole minutes of the last hour.",
+)
 _NXDOMAIN = "NXDOMAIN"
 # Seconds after the full one, so that a timer that is early does not look at the second before.
 _AFTER = 0.002
@@ -84,7 +77,7 @@ class Rates(Plugin):
         seams.routes.append(
             Route(
                 "GET", "/stats/history", self.show, Right.READ, Kind.QUESTION,
-                "How much and how fast, by second and by minute", HEADING, StatsHistoryReply,
+                "How much and how fast, by second and by minute", HEADING, REPLY,
             )
         )  # fmt: skip
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 
 import orjson
-from pydantic import Field, RootModel
 
 from discovery.core import metadata
 from discovery.core.address import authority
 from discovery.core.instance import Instance
+from discovery.core.schema import TEXT, by_name, list_of
 from discovery.core.status import Status
 from discovery.plugins import Plugin, Seams
 from discovery.rest.api import parameters
@@ -22,7 +22,7 @@ from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route, without_query
 from discovery.rest.api.services.listing import HEADING, PARAMETERS, Wanted
-from discovery.rest.api.shapes import Described
+from discovery.rest.api.shapes import Shape, like
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
 
@@ -52,13 +52,13 @@ _LABELS = {
 }
 
 
-class TargetGroup(Described):
-    targets: list[str] = Field(min_length=1, max_length=1, examples=[["10.0.0.7:3001"]])
-    labels: dict[str, str] = Field(examples=[_LABELS])
-
-
-class Targets(RootModel[list[TargetGroup]]):
-    """One instance each."""
+# One instance each.
+_REPLY = list_of(
+    Shape(
+        "TargetGroup",
+        {"targets": like({**list_of(TEXT, 1), "minItems": 1}, ["10.0.0.7:3001"]), "labels": like(by_name(TEXT), _LABELS)},
+    )
+)  # fmt: skip
 
 
 class PrometheusTargets(Plugin):
@@ -72,7 +72,7 @@ class PrometheusTargets(Plugin):
         seams.routes.append(
             Route(
                 "GET", "/sd/prometheus", self.targets, Right.READ, Kind.QUESTION, "Instances as targets of Prometheus", HEADING,
-                Targets, codes=("NOT_READY",), query=_QUERY, kept=without_query,
+                _REPLY, codes=("NOT_READY",), query=_QUERY, kept=without_query,
                 examples=(Example(title="All"), Example(query={"service": "user-service"}, title="Of a service")),
             )
         )  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from discovery.core.address import client_prefix
 from discovery.core.event import RESTORE, Commit, InstanceEvent
+from discovery.core.schema import TEXT, WHOLE, described, list_of
 from discovery.dns.message import names
 from discovery.dns.message.query import HEADER
 from discovery.dns.server.traffic import SAMPLE as DNS_SAMPLE
@@ -23,7 +24,7 @@ from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
-from discovery.rest.api.shapes import Described, Reply
+from discovery.rest.api.shapes import Shape, reply
 from discovery.rest.http.traffic import SAMPLE as HTTP_SAMPLE
 from discovery.store.registry import Registry
 
@@ -35,41 +36,6 @@ TOP: Table = {
     "limit": parameters.whole(1, MAX_LIMIT, f"at most so many of each list; {USUAL_LIMIT} where it is not given"),
     "minutes": parameters.whole(1, MAX_MINUTES, f"the last so many; {MAX_MINUTES} where it is not given"),
 }
-
-
-class Asking(Described):
-    """`error`: by how much the number may be too low."""
-
-    client: str
-    queries: int
-    error: int
-
-
-class Requesting(Described):
-    client: str
-    requests: int
-    error: int
-
-
-class AskedFor(Described):
-    name: str
-    queries: int
-    error: int
-
-
-class Changing(Described):
-    service: str
-    changes: int
-    error: int
-
-
-class TopReply(Reply):
-    minutes: int
-    clients: list[Asking]
-    http_clients: list[Requesting]
-    names: list[AskedFor]
-    unknown_names: list[AskedFor]
-    services: list[Changing]
 
 
 # Of each list, in each minute of the last ten: 0.3 KB a key at the most, 4 MB in all.
@@ -84,6 +50,18 @@ _LISTS = {
     "unknownNames": ("name", "queries"),
     "services": ("service", "changes"),
 }
+_SHAPES = {
+    (about, counted): Shape(
+        name, {about: TEXT, counted: WHOLE, "error": described(WHOLE, "by how much the number may be too low")}
+    )
+    for name, about, counted in (
+        ("Asking", "client", "queries"),
+        ("Requesting", "client", "requests"),
+        ("AskedFor", "name", "queries"),
+        ("Changing", "service", "changes"),
+    )
+}
+REPLY = reply("TopReply", {"minutes": WHOLE, **{key: list_of(_SHAPES[of]) for key, of in _LISTS.items()}})
 _NXDOMAIN = "NXDOMAIN"
 # The rcodes of queries whose question was not read.
 _UNREAD = ("none", "FORMERR", "NOTIMP")
@@ -107,7 +85,7 @@ class Top(Plugin):
         seams.routes.append(
             Route(
                 "GET", "/top", self.show, Right.ADMIN, Kind.OPERATION, "Who asks most, and for what",
-                HEADING, TopReply, query=TOP, examples=(Example(query={"limit": "1"}),),
+                HEADING, REPLY, query=TOP, examples=(Example(query={"limit": "1"}),),
             )
         )  # fmt: skip
 

@@ -5,26 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import orjson
-from pydantic import ConfigDict, Field, StrictStr, ValidationError, WithJsonSchema
 
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, InvalidField
 from discovery.core.instance import Key, Registration
 from discovery.core.lease import MAX_TTL
 from discovery.core.remembered import Change
+from discovery.core.schema import ANY, TEXT, WHOLE, by_name, described, list_of
 from discovery.rest.api.answers import Json
 from discovery.rest.api.beating import usual_key, which_of
-from discovery.rest.api.errors import described
+from discovery.rest.api.errors import failure_of
 from discovery.rest.api.example import FIRST, LEAST, Example
 from discovery.rest.api.json_body import MAX_BODY, json_object
-from discovery.rest.api.registering import HEADING, Advice, ImportedAs, InstanceBody, Registrar, own_health
+from discovery.rest.api.registering import (
+    ADVICE,
+    HEADING,
+    INSTANCE_BODY,
+    ImportedAs,
+    Registrar,
+    needed,
+    own_health,
+    registration,
+    replaces,
+)
 from discovery.rest.api.reporting import findings_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.shapes import Body, Described, Perhaps, Warnings
+from discovery.rest.api.shapes import WARNINGS, Shape, reply
 from discovery.rest.api.unknown_fields import Fields
 from discovery.store.engine import Engine
 from discovery.store.errors import EngineAway, Moved, UnknownForNow, UnknownInstance
@@ -47,77 +57,51 @@ _NAMING = ("name", "ip", "port", "id")
 _MAX_SHOWN = 128
 
 
-class ItemBody(InstanceBody):
-    """An item of POST /registrations."""
-
-    imported_as: dict[StrictStr, Any] = Field(
-        {},
-        description="of a copy, by the name of a plugin (consul, eureka): what the other registry says of it, for that registry's clients",
-    )
-
-    _besides: ClassVar[tuple[str, ...]] = (*InstanceBody._besides, "imported_as")
-
-    def attachments(self, spec: Registration, imported_as: Mapping[str, ImportedAs]) -> dict[str, Change]:
-        """Of plugins that are off nothing is kept. InvalidField, HttpError."""
-        if self.imported_as and spec.imported_from is None:  # which takes an admin
-            raise InvalidField(
-                "importedAs", "stands beside importedFrom: only what an import brings has words of others"
-            )
-        return {name: imported_as[name](said, spec) for name, said in self.imported_as.items() if name in imported_as}
-
-
-class RegistrationsBody(Body):
-    """POST /registrations. The items are bodies of PUT /instances, checked one by one, so that one of them fails nobody else."""
-
-    instances: Annotated[list[Any], WithJsonSchema({"type": "array", "maxItems": MAX_REGISTRATIONS})]
-
-
-class RegistrationResult(Described):
-    """One of many: `id` when it was registered (201), else what the error of POST /register says: `code`, `message` and its facts."""
-
-    model_config = ConfigDict(defer_build=True, extra="allow")
-
-    status: int
-    id: str | None = None
-    code: str | None = None
-    message: str | None = None
-    warnings: Perhaps[Warnings] = None
+_IMPORTED_AS = described(
+    by_name(ANY), "of a copy, by the name of a plugin (consul, eureka): what the other registry says of it, for that registry's clients"
+)  # fmt: skip
+# Items are checked one by one, so that one of them fails nobody else.
+_REGISTRATIONS = Shape(
+    "RegistrationsBody",
+    {"instances": list_of(ANY, MAX_REGISTRATIONS)},
+    "POST /registrations. The items are bodies of PUT /instances, with `importedAs` besides, checked one by one.",
+)
+_HEARTBEATS = Shape("HeartbeatsBody", {"instances": list_of(ANY, MAX_BATCH)}, "The items are checked one by one.")
+_RESULT = Shape(
+    "RegistrationResult",
+    {"status": WHOLE, "id?": TEXT, "code?": TEXT, "message?": TEXT, "warnings?": WARNINGS},
+    "One of many: `id` when it was registered (201), else what the error of POST /register says: `code`, `message` and its facts.",
+    more=True,
+)
+_REGISTERED = reply("RegistrationsReply", {**ADVICE, "registered": WHOLE, "results": list_of(_RESULT)})
+_MISSED = Shape(
+    "Missed",
+    {"message": TEXT, "name?": ANY, "ip?": ANY, "port?": ANY, "id?": ANY},
+    "An item of a batch that renewed nothing: what was sent of its name, as it was sent, and why.",
+)
+_RENEWED = reply("HeartbeatsReply", {**ADVICE, "updated": WHOLE, "unknown": list_of(_MISSED)})
+_ITEM = Fields(INSTANCE_BODY.also("Item", {"importedAs?": _IMPORTED_AS}))
+_MANY = Fields(_HEARTBEATS)
 
 
-class RegistrationsReply(Advice):
-    registered: int
-    results: list[RegistrationResult]
-
-
-class HeartbeatsBody(Body):
-    """POST /heartbeats. The items are checked one by one, so that one of them fails nobody else."""
-
-    instances: Annotated[list[Any], WithJsonSchema({"type": "array", "maxItems": MAX_BATCH})]
-
-
-class Missed(Described):
-    """An item of a batch that renewed nothing: what was sent of its name, as it was sent, and why."""
-
-    message: str
-    name: Perhaps[Any] = None
-    ip: Perhaps[Any] = None
-    port: Perhaps[Any] = None
-    id: Perhaps[Any] = None
-
-
-class HeartbeatsReply(Advice):
-    updated: int
-    unknown: list[Missed]
-
-
-_ITEM, _MANY = Fields(ItemBody), Fields(HeartbeatsBody)
-
-
-def _items(sent: Json, body: type[RegistrationsBody | HeartbeatsBody], most: int) -> list[Any]:
-    items = body.model_validate(sent).instances
+def _items(sent: Json, most: int) -> list[Any]:
+    items = needed(sent, "instances")
+    if not isinstance(items, list):
+        raise InvalidField("instances", "must be a list")
     if len(items) > most:
         raise InvalidField("instances", f"has {len(items)} entries, at most {most} fit one request")
     return items
+
+
+def _attachments(item: Json, spec: Registration, imported_as: Mapping[str, ImportedAs]) -> dict[str, Change]:
+    """Of plugins that are off nothing is kept. InvalidField, HttpError."""
+    if not (said := item.get("importedAs", {})):
+        return {}
+    if not isinstance(said, dict):
+        raise InvalidField("importedAs", "must be a JSON object")
+    if spec.imported_from is None:  # which takes an admin
+        raise InvalidField("importedAs", "stands beside importedFrom: only what an import brings has words of others")
+    return {name: imported_as[name](each, spec) for name, each in said.items() if name in imported_as}
 
 
 class Batches(Registrar):
@@ -127,29 +111,27 @@ class Batches(Registrar):
         return [
             Route(
                 "POST", "/registrations", self.registrations, Right.WRITE, Kind.REGISTRATION, "Register many instances", HEADING,
-                RegistrationsReply, RegistrationsBody, codes=("STORAGE_UNAVAILABLE",),  # of all; others are told of each
+                _REGISTERED, _REGISTRATIONS, codes=("STORAGE_UNAVAILABLE",),  # of all; others are told of each
                 examples=(Example(new),), max_body=MAX_BODY,
             ),
             Route(
-                "POST", "/heartbeats", self.heartbeats, Right.WRITE, Kind.HEARTBEAT, "Renew many leases", HEADING, HeartbeatsReply,
-                HeartbeatsBody, codes=("ENGINE_UNAVAILABLE", "MOVED"), examples=(Example(known),), max_body=MAX_BODY,
+                "POST", "/heartbeats", self.heartbeats, Right.WRITE, Kind.HEARTBEAT, "Renew many leases", HEADING, _RENEWED,
+                _HEARTBEATS, codes=("ENGINE_UNAVAILABLE", "MOVED"), examples=(Example(known),), max_body=MAX_BODY,
             )
         ]  # fmt: skip
 
     async def registrations(self, request: Request) -> Json:
         sent = json_object(request)
-        items = _items(sent, RegistrationsBody, MAX_REGISTRATIONS)
+        items = _items(sent, MAX_REGISTRATIONS)
         results: list[Json] = [{}] * len(items)
         places, writes, specs = [], [], []
         for place, item in enumerate(items):
             await turns().over()
             try:
                 self.count_registration(request.caller.address, self.clock())
-                body = ItemBody.model_validate(item)
-                spec = body.registration()
-                writes.append(Register(spec, body.replace, body.own(), body.attachments(spec, self.imported_as)))
+                writes.append(self._write(item))
                 places.append(place)
-            except (DiscoveryError, ValidationError) as error:
+            except DiscoveryError as error:
                 results[place] = _refused(error)
         for place, result in zip(places, await self.engine.submit_all(writes, request.caller), strict=True):
             if isinstance(result, DiscoveryError):
@@ -167,10 +149,17 @@ class Batches(Registrar):
             **_MANY.said_of(sent),
         }
 
+    def _write(self, item: Any) -> Register:
+        """InvalidField, HttpError."""
+        if not isinstance(item, dict):
+            raise InvalidField("body", "must be a JSON object")
+        spec = registration(item)
+        return Register(spec, replaces(item), own_health(item), _attachments(item, spec, self.imported_as))
+
     async def heartbeats(self, request: Request) -> Json:
         sent = json_object(request)
         renewed = Renewals(self.engine, self.registry, request.caller, self.clock)
-        await renewed.renew_all(_items(sent, HeartbeatsBody, MAX_BATCH))
+        await renewed.renew_all(_items(sent, MAX_BATCH))
         self.registry.unknown_heartbeats += len(renewed.unknown)
         if renewed.unknown:
             self.note_refused(request, len(renewed.unknown), renewed.refused)
@@ -237,7 +226,7 @@ class Renewals:
         if which is None or known is None:  # perhaps in another spelling
             which = which_of(item, number)
             known = self.registry.find(which)
-        own, entry = own_health(item.get("health"), item.get("output"), place), None
+        own, entry = own_health(item, place), None
         is_news = own is not None and known is not None and own.health is not known.instance.own.health
         writes: list[Report | ReportCheck] = [Report(which, own)] if own is not None and is_news else []
         if "checks" in item:
@@ -293,8 +282,8 @@ def _is_small(value: object) -> bool:
         return False
 
 
-def _refused(error: DiscoveryError | ValidationError) -> Json:
-    failure = described(error)
+def _refused(error: DiscoveryError) -> Json:
+    failure = failure_of(error)
     if failure is None:
         raise error
     return {**failure.facts, "status": failure.status, "code": failure.code, "message": failure.message}

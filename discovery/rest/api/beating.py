@@ -10,32 +10,37 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from pydantic import Field, StrictBool
 
 from discovery.core.address import is_host_name
+from discovery.core.checked import flag_of
 from discovery.core.errors import InvalidField
 from discovery.core.health import Finding
 from discovery.core.instance import Key, Registration
 from discovery.core.lease import Lease
-from discovery.core.name import MAX_NAME, fold, is_label
-from discovery.core.status import Status
+from discovery.core.name import LABEL, MAX_NAME, fold, is_label
+from discovery.core.schema import FLAG, described
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, Json, stamped
 from discovery.rest.api.example import FIRST, LEAST, Example
 from discovery.rest.api.json_body import check_media, json_object
 from discovery.rest.api.registering import (
+    ADVICE,
     CODES,
     HEADING,
-    Advice,
-    InstanceBody,
-    RegisterBody,
+    INSTANCE_BODY,
+    REGISTER_BODY,
     Registrar,
+    needed,
     original_key,
+    original_registration,
+    own_health,
+    registration,
+    replaces,
 )
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
-from discovery.rest.api.shapes import Body, Identity, Ip, Label, Perhaps, Port, Time
+from discovery.rest.api.shapes import IDENTITY, IP, SENT_PORT, STATUS, TIME, Shape, reply, said
 from discovery.rest.api.unknown_fields import Fields
 from discovery.store.errors import Deregistered, UnknownForNow, UnknownInstance
 from discovery.store.registrants import is_said
@@ -46,16 +51,11 @@ from discovery.store.service import Entry
 _MAX_USUAL, _MAX_USUAL_OCTETS = 16_384, 256
 
 
-class HeartbeatBody(Body):
-    """POST /heartbeat. `register` true: the body is a whole RegisterBody, for a server that has forgotten."""
-
-    name: Label
-    ip: Ip
-    port: Port
-    with_registration: StrictBool = Field(False, alias="register")
-
-    def key(self) -> Key:
-        return original_key(self.name, self.ip, self.port)
+_BODY = Shape(
+    "HeartbeatBody",
+    {"name": LABEL, "ip": IP, "port": SENT_PORT, "register?": FLAG},
+    "POST /heartbeat. `register` true: the body is a whole RegisterBody, for a server that has forgotten.",
+)
 
 
 def usual_key(item: Any) -> Key:
@@ -102,22 +102,18 @@ def which_of(item: object, number: int) -> Key | str:
     return Key.of(item.get("name"), item["ip"] if "ip" in item else item.get("address"), item.get("port"))
 
 
-class Renewed(Identity):
-    """`registeredAt`: where the heartbeat carried a registration."""
-
-    status: Status
-    last_heartbeat: Time
-    registered_at: Perhaps[Time] = None
-
-
-class HeartbeatReply(Advice):
-    message: str = Field(examples=["Heartbeat updated"])
-    instance: Renewed
-
-
-_UPSERT = Fields(InstanceBody, HeartbeatBody)
-_WITH_REGISTRATION = Fields(RegisterBody, HeartbeatBody)
-_HEARTBEAT = Fields(HeartbeatBody)
+RENEWED = IDENTITY.also(
+    "Renewed",
+    {
+        "status": STATUS,
+        "lastHeartbeat": TIME,
+        "registeredAt?": described(TIME, "where the heartbeat carried a registration"),
+    },
+)
+_REPLY = reply("HeartbeatReply", {**ADVICE, "message": said("Heartbeat updated"), "instance": RENEWED})
+_UPSERT = Fields(INSTANCE_BODY, _BODY)
+_WITH_REGISTRATION = Fields(REGISTER_BODY, _BODY)
+_HEARTBEAT = Fields(_BODY)
 
 
 class Beating(Registrar):
@@ -128,7 +124,7 @@ class Beating(Registrar):
         return [
             Route(
                 "PUT", "/instances", self.upsert, right, kind, "A heartbeat that carries the registration", HEADING,
-                HeartbeatReply, InstanceBody, status=(200, 201), codes=upserts, is_small=True,
+                _REPLY, INSTANCE_BODY, status=(200, 201), codes=upserts, is_small=True,
                 examples=(
                     known._replace(body=FIRST), Example(LEAST | {"port": 3003}, status=201, title="It is new", more=new),
                     Example(database, status=201, title="A database elsewhere, which does not beat", more=new),
@@ -136,7 +132,7 @@ class Beating(Registrar):
             ),
             Route(
                 "POST", "/heartbeat", self.heartbeat, right, kind, "Renew a lease; with register: true, as PUT /instances", HEADING,
-                HeartbeatReply, HeartbeatBody, status=(200, 201), codes=(*upserts, "INSTANCE_UNKNOWN"), is_small=True,
+                _REPLY, _BODY, status=(200, 201), codes=(*upserts, "INSTANCE_UNKNOWN"), is_small=True,
                 examples=(
                     known,
                     Example(
@@ -159,12 +155,12 @@ class Beating(Registrar):
                 renewed["timestamp"] = renewed["instance"]["lastHeartbeat"]  # this very moment, as `stamped` would say
                 return Answer(200, orjson.dumps(renewed))
         content = json_object(request, orjson.loads)
-        body = HeartbeatBody.model_validate(content)
-        if body.with_registration:
-            registration = RegisterBody.model_validate(content)
-            return self._upsert(request, registration, None, _WITH_REGISTRATION.said_of(content))
+        key = original_key(*(needed(content, each) for each in ("name", "ip", "port")))
+        if flag_of("register", content.get("register", False)):
+            spec, said = original_registration(content), _WITH_REGISTRATION.said_of(content)
+            return self._upsert(request, spec, replaces(content), None, said)
         try:
-            entry = self.engine.renew(body.key(), request.caller)
+            entry = self.engine.renew(key, request.caller)
         except UnknownInstance:
             self.registry.unknown_heartbeats += 1
             raise
@@ -173,12 +169,13 @@ class Beating(Registrar):
 
     async def upsert(self, request: Request) -> Answer:
         sent = json_object(request)
-        body = InstanceBody.model_validate(sent)
-        return await self._upsert(request, body, body.own(), _UPSERT.said_of(sent))
+        spec, replace, own = registration(sent), replaces(sent), own_health(sent)
+        return await self._upsert(request, spec, replace, own, _UPSERT.said_of(sent))
 
-    async def _upsert(self, request: Request, body: RegisterBody, own: Finding | None, said: Json) -> Answer:
+    async def _upsert(
+        self, request: Request, spec: Registration, replace: bool, own: Finding | None, said: Json
+    ) -> Answer:
         """A heartbeat that carries the whole registration. One that says nothing new is no write. `said`: for the reply."""
-        spec = body.registration()
         key, is_copy = spec.key, spec.imported_from is not None  # to renew is to take it over
         known = self.registry.find(key)
         if known is not None and not is_copy and self._says_nothing_new(known, spec, own):
@@ -189,7 +186,7 @@ class Beating(Registrar):
                 self.engine.renew(key, request.caller)
             self.count_registration(request.caller.address, self.clock())
             try:
-                instance = await self.engine.submit(Upsert(spec, body.replace, own), request.caller)
+                instance = await self.engine.submit(Upsert(spec, replace, own), request.caller)
             except Deregistered:
                 self.registry.unknown_heartbeats += 1
                 raise

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
 
 import orjson
-from pydantic import Field
 
+from discovery.core.schema import ANY, TEXT, WHOLE, by_name, described, or_null
 from discovery.rest.api.answers import Json
 from discovery.rest.api.example import Example
 from discovery.rest.api.parameters import text, whole
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
-from discovery.rest.api.shapes import Described, Reply
+from discovery.rest.api.shapes import Shape, like, reply, said
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
 from discovery.store.remembering import MAX_KEY, PutDocument
@@ -29,21 +28,16 @@ _PAGE: Table = {
 }
 
 
-class ShownDocument(Described):
-    owner: str | None = Field(description="the service whose owners may change it; null: an admin")
-    content: Any
-
-
-class DocumentsReply(Reply):
-    """`total`: of the plugin. `next`: what to send as `after`; null at the end."""
-
-    total: int
-    documents: dict[str, ShownDocument] = Field(examples=[{}])
-    next: str | None
-
-
-class RemovedReply(Reply):
-    message: str = Field(examples=["Document removed"])
+_SHOWN = Shape(
+    "ShownDocument",
+    {"owner": described(or_null(TEXT), "the service whose owners may change it; null: an admin"), "content": ANY},
+)
+_LISTED = reply(
+    "DocumentsReply",
+    {"total": WHOLE, "documents": like(by_name(_SHOWN), {}), "next": or_null(TEXT)},
+    "`total`: of the plugin. `next`: what to send as `after`; null at the end.",
+)
+_REMOVED = reply("RemovedReply", {"message": said("Document removed")})
 
 
 class Documents:
@@ -55,11 +49,11 @@ class Documents:
         return [
             Route(
                 "GET", "/admin/documents/{plugin}", self.listed, Right.ADMIN, Kind.OPERATION, "What a plugin remembers besides instances",
-                HEADING, DocumentsReply, query=_PAGE, examples=(Example(more={"total": 0, "next": None}),),
+                HEADING, _LISTED, query=_PAGE, examples=(Example(more={"total": 0, "next": None}),),
             ),
             Route(
                 "DELETE", "/admin/documents/{plugin}/{key}", self.remove, Right.ADMIN, Kind.OPERATION, "Remove what a plugin remembers",
-                HEADING, RemovedReply, codes=STORED, examples=(Example(more={"message": _NONE}),),
+                HEADING, _REMOVED, codes=STORED, examples=(Example(more={"message": _NONE}),),
             ),
         ]  # fmt: skip
 
@@ -78,4 +72,4 @@ class Documents:
         plugin, key = request.names["plugin"], request.names["key"]
         known = key in self._registry.documents(plugin)
         await self._engine.submit(PutDocument(plugin, key, None, reason=request.reason), request.caller)
-        return {"message": "Document removed" if known else "There was no such document"}
+        return {"message": "Document removed" if known else _NONE}

@@ -12,9 +12,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from pydantic import ValidationError
 
-from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.core.errors import DiscoveryError
 from discovery.core.log_fields import fields
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.codes import CODES
@@ -63,10 +62,8 @@ class Failure(NamedTuple):
 ErrorForm = Callable[[Failure, Times, "Request | None"], Answer]
 
 
-def described(error: Exception) -> Failure | None:
+def failure_of(error: Exception) -> Failure | None:
     """None when it is not foreseen."""
-    if isinstance(error, ValidationError):
-        error = of_shape(error)
     if isinstance(error, HttpError):
         return Failure(error.status, error.code, str(error), error.facts, error.headers, error.index)
     for kind, code, each in _BY_ERROR:
@@ -94,7 +91,7 @@ def answer_to(
     error: Exception, what: str, times: Times, form: ErrorForm = as_json, request: Request | None = None
 ) -> Answer:
     """`what` was asked, for the log: what is unforeseen is a bare 500, and logged with its traceback."""
-    failure = described(error)
+    failure = failure_of(error)
     if failure is None:
         _log.error("%s failed", what, exc_info=error, extra=fields("request.failed", request=what))
         return form(Failure(500, "INTERNAL", CODES["INTERNAL"].message), times, request)
@@ -104,22 +101,3 @@ def answer_to(
     # What a client sent in a header may be no UTF-8.
     printable = failure.message.encode("utf-8", "backslashreplace").decode()
     return form(failure._replace(message=printable, headers=headers | dict(failure.headers)), times, request)
-
-
-def of_shape(error: ValidationError) -> InvalidField:
-    """The first thing pydantic found wrong, in our words."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "body"
-    return InvalidField(field, _WORDS.get(first["type"], first["msg"]))
-
-
-_WORDS = {
-    "missing": "is required",
-    "extra_forbidden": "is not known here",
-    "bool_type": "must be true or false",
-    "string_type": "must be a string",
-    "int_type": "must be a whole number",
-    "dict_type": "must be a JSON object",
-    "list_type": "must be a list",
-    "model_type": "must be a JSON object",
-}

@@ -1,6 +1,6 @@
 """Examples of what is sent to a route and of what it answers, for the OpenAPI document; the tests send each to a real server.
 
-They are all about two instances of `user-service`, on 2026-01-31 at noon. Most of them need not be written: they are made of the models of
+They are all about two instances of `user-service`, on 2026-01-31 at noon. Most of them need not be written: they are made of the shapes of
 bodies and answers, whose fields have examples where a name or a type does not say enough.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from discovery.core.schema import Schema
+from discovery.rest.api.shapes import Shape
 
 SERVICE = "user-service"
 NOW = "2026-01-31T12:00:00.000Z"
@@ -56,16 +57,10 @@ _BY_TYPE: Mapping[str, Any] = {
 }
 
 
-def sample_of(model: type[BaseModel]) -> Any:
-    """One with the fields that there must be."""
-    schema = model.model_json_schema()
-    return sample(schema, schema.get("$defs", {}))
-
-
-def sample(schema: Mapping[str, Any], definitions: Mapping[str, Any], name: str = "") -> Any:
-    """A value that a JSON schema describes. `name`: of the field that has it."""
-    if "$ref" in schema:
-        return sample(definitions[schema["$ref"].rpartition("/")[2]], definitions, name)
+def sample(schema: Schema | Shape, name: str = "") -> Any:
+    """A value that a JSON schema describes, with the fields that there must be. `name`: of the field that has it."""
+    if isinstance(schema, Shape):
+        return {each: sample(schema.fields[each], each) for each in schema.required}
     if "examples" in schema:
         return schema["examples"][0]
     if "const" in schema or "enum" in schema:
@@ -73,13 +68,10 @@ def sample(schema: Mapping[str, Any], definitions: Mapping[str, Any], name: str 
     if schema.get("format") == "date-time":
         return NOW
     if "anyOf" in schema and name not in _BY_NAME:
-        return sample(schema["anyOf"][0], definitions, name)
-    if "properties" in schema:
-        fields = schema["properties"].items()
-        return {each: sample(its, definitions, each) for each, its in fields if each in schema.get("required", ())}
+        return sample(schema["anyOf"][0], name)
     if schema.get("type") == "array":
-        return [sample(schema["items"], definitions, name)] * schema.get("minItems", 1)
-    if isinstance(schema.get("additionalProperties"), dict):
-        key = sample(schema["propertyNames"], definitions) if "propertyNames" in schema else SERVICE
-        return {key: sample(schema["additionalProperties"], definitions)}
+        return [sample(schema["items"], name)] * schema.get("minItems", 1)
+    if isinstance(schema.get("additionalProperties"), Mapping | Shape):
+        key = sample(schema["propertyNames"]) if "propertyNames" in schema else SERVICE
+        return {key: sample(schema["additionalProperties"])}
     return _BY_NAME.get(name, _BY_TYPE.get(schema.get("type", ""), "text"))

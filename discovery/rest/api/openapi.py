@@ -1,4 +1,4 @@
-"""/openapi.json: the API as OpenAPI 3.1, made from its routes, the models of bodies and answers, and the codes of errors."""
+"""/openapi.json: the API as OpenAPI 3.1, made from its routes, the shapes of bodies and answers, and the codes of errors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
-from pydantic_core import core_schema
 
 from discovery import __version__
 from discovery.core.check import MAX_ID
+from discovery.core.name import NAME
+from discovery.core.schema import OBJECT, TEXT, one_of
 from discovery.rest.api import shapes
 from discovery.rest.api.answers import INDEX, JSON, Answer
 from discovery.rest.api.codes import CODES
@@ -26,6 +25,7 @@ from discovery.rest.api.example import SERVICE, SHA256, Example, sample
 from discovery.rest.api.query import Parameter, shown
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Manners, Right, Route, without_query
+from discovery.rest.api.shapes import Shape, like, without_shapes
 
 Document = dict[str, Any]
 
@@ -37,7 +37,7 @@ _TOKEN = ("UNAUTHORIZED", "FORBIDDEN")
 _JSON_BODY = ("BODY_MISSING", "BROKEN_JSON", "NOT_AN_OBJECT", "INVALID_FIELD", "NOT_JSON", "ENCODED_BODY")
 # What stands in the braces of a path: its schema, and the code of one that is none.
 _IN_PATH: Mapping[str, tuple[Document, str]] = {
-    "name": (shapes.NAME, "INVALID_FIELD"),
+    "name": (NAME, "INVALID_FIELD"),
     "id": ({"type": "string", "minLength": 1, "examples": ["user-1"]}, "INSTANCE_UNKNOWN"),
     "check": ({"type": "string", "minLength": 1, "maxLength": MAX_ID, "examples": ["db-pool"]}, "CHECK_UNKNOWN"),
     "token": (
@@ -73,7 +73,7 @@ class OpenApi:
                 Kind.OPERATION,
                 "This document",
                 "The server itself",
-                DocumentReply,
+                _REPLY,
                 kept=without_query,
             )
         ]
@@ -84,24 +84,9 @@ class OpenApi:
         return Answer(200, self._body)
 
 
-class DocumentReply(shapes.Described):
-    """OpenAPI 3.1."""
-
-    model_config = ConfigDict(extra="allow")
-
-    openapi: str = Field(examples=["3.1.0"])
-    info: dict[str, Any]
-    paths: dict[str, Any]
-
-
-class _Schema(GenerateJsonSchema):
-    """Without `"default": null`: that a field may be left out is said by its not being required."""
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        made = super().default_schema(schema)
-        if made.get("default", ...) is None:
-            del made["default"]
-        return made
+_REPLY = Shape(
+    "DocumentReply", {"openapi": like(TEXT, "3.1.0"), "info": OBJECT, "paths": OBJECT}, "OpenAPI 3.1.", more=True
+)
 
 
 def described(routes: Iterable[Route]) -> list[Route]:
@@ -111,18 +96,12 @@ def described(routes: Iterable[Route]) -> list[Route]:
 
 def document(routes: Iterable[Route]) -> Document:
     routes = described(routes)
-    models: dict[str, type[BaseModel]] = {"Error": shapes.Error}
-    for route in routes:
-        models |= {model.__name__: model for model in (route.body, route.reply) if model is not None}
-    _, definitions = models_json_schema(
-        [(model, "validation") for _, model in sorted(models.items())],
-        ref_template="#/components/schemas/{model}",
-        schema_generator=_Schema,
-    )
-    definitions["$defs"]["Error"]["properties"]["code"] = {"enum": sorted(CODES)}
+    named: dict[str, Document] = {}
+    error = shapes.ERROR.also("Error", {"code": one_of(sorted(CODES))}, shapes.ERROR.description)
+    without_shapes(error, named)
     paths: dict[str, Document] = {}
     for route in routes:
-        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, definitions["$defs"])
+        paths.setdefault(route.template, {})[route.method.lower()] = without_shapes(_operation(route), named)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -136,7 +115,7 @@ def document(routes: Iterable[Route]) -> Document:
         "tags": [{"name": heading} for heading in dict.fromkeys(route.heading for route in routes)],
         "paths": paths,
         "components": {
-            "schemas": definitions["$defs"],
+            "schemas": named,
             # Here, since many routes end in the same.
             "examples": {code: {"summary": code, "value": CODES[code].body(code)} for code in sorted(CODES)},
             "securitySchemes": {"token": _SCHEME},
@@ -182,25 +161,25 @@ class Exchange(NamedTuple):
         return found | ({"description": " ".join(told)} if told else {})
 
 
-def exchanges(route: Route, definitions: Document) -> list[Exchange]:
+def exchanges(route: Route) -> list[Exchange]:
     """None of octets, of which JSON can show none."""
     found = []
     for example in route.examples if route.media != DNS else ():
         body = example.body
         if body is None and route.body is not None:
-            body = sample(_reference(route.body), definitions)
+            body = sample(route.body)
         if route.reply is None:
             reply: Any = example.text() if callable(example.text) else example.text
         else:
-            reply = sample(_reference(route.reply), definitions)
+            reply = sample(route.reply)
             if example.more:
                 reply = {**reply, **example.more}
         found.append(Exchange(example, body, reply))
     return found
 
 
-def _operation(route: Route, definitions: Document) -> Document:
-    examples = exchanges(route, definitions)
+def _operation(route: Route) -> Document:
+    examples = exchanges(route)
     operation: Document = {
         "summary": route.summary,
         "tags": [route.heading],
@@ -213,7 +192,7 @@ def _operation(route: Route, definitions: Document) -> Document:
         operation["security"] = []
     if route.body is not None:
         bodies = {each.name: each.shown(each.body) for each in examples}
-        content = {"schema": _reference(route.body), "examples": bodies}
+        content = {"schema": route.body, "examples": bodies}
         operation["requestBody"] = {"required": True, "content": {JSON: content}}
     elif route.method == "POST" and route.media == DNS:
         operation["requestBody"] = {"required": True, "content": {DNS: {}}}
@@ -245,7 +224,7 @@ def _schema(name: str, parameter: Parameter) -> Document:
 
 def _responses(route: Route, examples: Sequence[Exchange]) -> Document:
     """Successes by status, and errors by status, with their codes."""
-    schema = {} if route.reply is None else {"schema": _reference(route.reply)}
+    schema = {} if route.reply is None else {"schema": route.reply}
     found: Document = {}
     for status in route.status:
         headers = {INDEX: _header("the index of what was asked about", {"type": "integer"})}
@@ -273,7 +252,7 @@ def _error(status: int, codes: list[str], manners: Manners) -> Document:
     found: Document = {"description": HTTPStatus(status).phrase}
     if manners.error is not as_json:
         return found
-    schema = {"allOf": [_reference(shapes.Error), {"properties": {"code": {"enum": codes}}}]}
+    schema = {"allOf": [shapes.ERROR, {"properties": {"code": {"enum": codes}}}]}
     content = {"schema": schema, "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes}}
     found["content"] = {JSON: content}
     return found | ({"headers": _HEADERS[status]} if status in _HEADERS else {})
@@ -289,7 +268,3 @@ _HEADERS: dict[int, Document] = {
     429: {"Retry-After": _header("seconds", _SECONDS)},
     503: {"Retry-After": _header("seconds, but for NOT_READY", _SECONDS, required=False)},
 }
-
-
-def _reference(model: type[BaseModel]) -> Document:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}

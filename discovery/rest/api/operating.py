@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, StrictStr, WithJsonSchema
-
-from discovery.core import maintenance
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance
-from discovery.core.maintenance import MAX_REASON, MAX_SECONDS, Scope
+from discovery.core.maintenance import MAX_REASON, MAX_SECONDS, Scope, Window
 from discovery.core.name import fold, service_name
+from discovery.core.schema import TEXT, Schema, described, list_of, or_null
 from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.answers import Json
@@ -22,7 +20,7 @@ from discovery.rest.api.parameters import AT
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.services.removing import instance_in
-from discovery.rest.api.shapes import Address, Body, Listed, Perhaps, Reply, ShownPort, Time, Warnings, Window
+from discovery.rest.api.shapes import ADDRESS, LISTED, SHOWN_PORT, TIME, WARNINGS, WINDOW, Shape, reply, said
 from discovery.rest.api.times import Times, iso
 from discovery.rest.api.unknown_fields import Fields
 from discovery.store.engine import Engine
@@ -31,52 +29,27 @@ from discovery.store.registry import Registry
 from discovery.store.write import Write
 from discovery.system.turns import turns
 
-
-class MaintenanceBody(Body):
-    """PUT …/maintenance: why, and until when (ISO 8601) or for how many seconds."""
-
-    reason: Annotated[StrictStr, WithJsonSchema({"type": "string", "pattern": "\\S", "maxLength": MAX_REASON})]
-    until: Annotated[StrictStr, WithJsonSchema({"type": "string", "format": "date-time"})] | None = None
-    seconds: Annotated[
-        Any, WithJsonSchema({"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": MAX_SECONDS})
-    ] = None
-
-    def window(self, wall: float) -> maintenance.Window:
-        """InvalidField when a value breaks a rule."""
-        return maintenance.Window.of(self.reason, self.until, self.seconds, wall)
-
-
-class DrainReply(Reply):
-    """`safeAfter`: no cache holds it any more."""
-
-    message: str = Field(examples=["Instance is draining"])
-    instance: Listed
-    safe_after: Perhaps[Time] = None
-
-
-class MaintenanceReply(Reply):
-    """`reason` and `until`: of one that begins. `ip` and `port`: of an instance's."""
-
-    message: str = Field(examples=["Maintenance begins"])
-    service_name: str
-    ip: Perhaps[Address] = None
-    port: Perhaps[ShownPort] = None
-    reason: Perhaps[str] = None
-    until: Perhaps[Time] = None
-    warnings: Perhaps[Warnings] = None
-
-
-class NamedWindow(Window):
-    service_name: str
-    ip: Perhaps[Address] = None
-    port: Perhaps[ShownPort] = None
-
-
-class MaintenancesReply(Reply):
-    windows: list[NamedWindow]
-
-
-_FIELDS = Fields(MaintenanceBody)
+_BODY = Shape(
+    "MaintenanceBody",
+    {
+        "reason": {"type": "string", "pattern": "\\S", "maxLength": MAX_REASON},
+        "until?": or_null({"type": "string", "format": "date-time"}),
+        "seconds?": or_null({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS}),
+    },
+    "PUT …/maintenance: why, and until when (ISO 8601) or for how many seconds.",
+)
+_DRAINED = reply(
+    "DrainReply",
+    {"message": said("Instance is draining"), "instance": LISTED, "safeAfter?": described(TIME, "no cache holds it any more")},
+)  # fmt: skip
+_NAMED: Mapping[str, Schema] = {"serviceName": TEXT, "ip?": ADDRESS, "port?": SHOWN_PORT}
+_MAINTAINED = reply(
+    "MaintenanceReply",
+    {"message": said("Maintenance begins"), **_NAMED, "reason?": TEXT, "until?": TIME, "warnings?": WARNINGS},
+    "`reason` and `until`: of one that begins. `ip` and `port`: of an instance's.",
+)
+_WINDOWS = reply("MaintenancesReply", {"windows": list_of(WINDOW.also("NamedWindow", _NAMED))})
+_FIELDS = Fields(_BODY)
 HEADING = "Taking instances out, and back"
 _WINDOW = {"reason": "a new disk", "seconds": 3600}
 
@@ -96,14 +69,14 @@ class Operations:
         begun, unknown = ("PUT /instances/user-1/maintenance",), ("INSTANCE_UNKNOWN", *STORED)
         routes = [
             Route(
-                "GET", "/maintenance", self.list, Right.READ, operation, "All maintenance windows", HEADING, MaintenancesReply,
+                "GET", "/maintenance", self.list, Right.READ, operation, "All maintenance windows", HEADING, _WINDOWS,
                 examples=(Example(after=begun),),
             )
         ]  # fmt: skip
         for path, query in (("/services/{name}/instances", AT), ("/instances/{id}", {})):
             more: dict[str, Any] = {
                 "heading": HEADING,
-                "reply": DrainReply,
+                "reply": _DRAINED,
                 "codes": unknown,
                 "query": query,
                 "lenient": True,
@@ -120,7 +93,7 @@ class Operations:
             ("/services/{name}/instances", AT, unknown),
             ("/instances/{id}", {}, unknown),
         ):
-            more = {"heading": HEADING, "reply": MaintenanceReply, "query": query, "lenient": True}
+            more = {"heading": HEADING, "reply": _MAINTAINED, "query": query, "lenient": True}
             of_service = path == "/services/{name}"
             ends = Example(
                 after=("PUT /services/user-service/maintenance",) if of_service else begun,
@@ -128,7 +101,7 @@ class Operations:
             )
             routes += [
                 Route(
-                    "PUT", f"{path}/maintenance", self.maintain, write, operation, "Begin maintenance", body=MaintenanceBody,
+                    "PUT", f"{path}/maintenance", self.maintain, write, operation, "Begin maintenance", body=_BODY,
                     codes=(*codes, "TOO_MANY_WINDOWS"), examples=(Example(_WINDOW),), **more,
                 ),
                 Route(
@@ -156,8 +129,8 @@ class Operations:
 
     async def maintain(self, request: Request) -> Json:
         sent = json_object(request)
-        body = MaintenanceBody.model_validate(sent)
-        scope, window = self._scope(request), body.window(self.times.wall())
+        window = Window.of(sent.get("reason"), sent.get("until"), sent.get("seconds"), self.times.wall())
+        scope = self._scope(request)
         await self._for_all(Maintain(scope, window), scope, request.caller)
         begins = {"message": "Maintenance begins", **self._named(scope), **views.maintenance(window)}
         return begins | _FIELDS.said_of(sent)

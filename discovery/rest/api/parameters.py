@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from discovery.core.address import PORT, folded, parse_address, parse_port_or_none
 from discovery.core.errors import InvalidField
 from discovery.core.moment import SPAN, NoMoment, span
 from discovery.core.moment import parse as parse_moment
-from discovery.core.name import fold, label, plain_text, service_name
+from discovery.core.name import LABEL, NAME, fold, label, plain_text, service_name
 from discovery.core.options import MAX_TAG
+from discovery.core.schema import described
 from discovery.rest.api.query import Parameter, Table
-from discovery.rest.api.shapes import ADDRESS, LABEL, NAME
+from discovery.rest.api.shapes import ADDRESS
 
 # Of a list in one parameter, `a,b,c`.
 MAX_LISTED = 64
@@ -31,7 +31,7 @@ def whole(least: int, most: int, description: str = "") -> Parameter:
         return int(text)
 
     schema = {"type": "integer", "minimum": least, "maximum": most, "examples": [min(most, max(least, 10))]}
-    return Parameter(read, _described(schema, description))
+    return Parameter(read, described(schema, description))
 
 
 def cursor(digits: tuple[int, int], example: str) -> Parameter:
@@ -45,7 +45,7 @@ def cursor(digits: tuple[int, int], example: str) -> Parameter:
         return int(match[1]), int(match[2])
 
     schema = {"type": "string", "pattern": f"^{pattern.pattern}$", "examples": [example]}
-    return Parameter(read, _described(schema, "the next of the page before"))
+    return Parameter(read, described(schema, "the next of the page before"))
 
 
 def flag(description: str = "") -> Parameter:
@@ -56,7 +56,7 @@ def flag(description: str = "") -> Parameter:
             raise InvalidField(name, "must be 1 or 0")
         return _FLAGS[text]
 
-    return Parameter(read, _described({"enum": list(_FLAGS), "examples": ["1"]}, description))
+    return Parameter(read, described({"enum": list(_FLAGS), "examples": ["1"]}, description))
 
 
 _FLAGS = {"1": True, "0": False, "true": True, "false": False}
@@ -66,7 +66,7 @@ def one_of(words: Iterable[str], description: str = "") -> Parameter:
     """One of these words."""
     words = tuple(words)
     schema = {"enum": list(words), "examples": [words[-1]]}
-    return Parameter(lambda name, text: _word(name, text, words), _described(schema, description))
+    return Parameter(lambda name, text: _word(name, text, words), described(schema, description))
 
 
 def some_of(words: Iterable[str], description: str = "") -> Parameter:
@@ -77,25 +77,25 @@ def some_of(words: Iterable[str], description: str = "") -> Parameter:
         return frozenset(_word(name, word, words) for word in _listed(name, text))
 
     pattern = f"^({'|'.join(words)})(,({'|'.join(words)}))*$"
-    return Parameter(read, _described({"type": "string", "pattern": pattern, "examples": [words[0]]}, description))
+    return Parameter(read, described({"type": "string", "pattern": pattern, "examples": [words[0]]}, description))
 
 
 def name(description: str = "", most: int = 1, example: str = "user-service") -> Parameter:
     """A service's name, folded."""
-    schema = _described({**NAME, "examples": [example]}, description)
+    schema = described({**NAME, "examples": [example]}, description)
     return Parameter(lambda name, text: fold(service_name(text, name)), schema, most)
 
 
 def locality(description: str = "") -> Parameter:
     """A label, folded."""
-    schema = _described({**LABEL, "examples": ["eu-1"]}, description)
+    schema = described({**LABEL, "examples": ["eu-1"]}, description)
     return Parameter(lambda name, text: fold(label(text, name)), schema)
 
 
 def tag(description: str = "", most: int = 1) -> Parameter:
     """Any text, folded."""
     schema = {"type": "string", "minLength": 1, "maxLength": MAX_TAG, "examples": ["blue"]}
-    return Parameter(lambda name, text: fold(plain_text(text, name, MAX_TAG)), _described(schema, description), most)
+    return Parameter(lambda name, text: fold(plain_text(text, name, MAX_TAG)), described(schema, description), most)
 
 
 def names(description: str = "") -> Parameter:
@@ -104,20 +104,20 @@ def names(description: str = "") -> Parameter:
     def read(name: str, text: str) -> frozenset[str]:
         return frozenset(fold(service_name(each, name)) for each in _listed(name, text))
 
-    return Parameter(read, _described({"type": "string", "examples": ["user-service,billing"]}, description))
+    return Parameter(read, described({"type": "string", "examples": ["user-service,billing"]}, description))
 
 
 def port(description: str = "") -> Parameter:
     """1 to 65535; empty: no port."""
     schema = {"anyOf": [PORT, {"const": ""}], "examples": [3001]}
     return Parameter(
-        lambda name, text: parse_port_or_none(text, name), _described(schema, description), may_be_empty=True
+        lambda name, text: parse_port_or_none(text, name), described(schema, description), may_be_empty=True
     )
 
 
 def ip(description: str = "") -> Parameter:
     """An IP address or a host name, in the spelling by which they are compared."""
-    return Parameter(lambda name, text: folded(parse_address(text)), _described(ADDRESS, description))
+    return Parameter(lambda name, text: folded(parse_address(text)), described(ADDRESS, description))
 
 
 def text(most_characters: int, description: str = "", most: int = 1, example: str = "some-text") -> Parameter:
@@ -129,7 +129,7 @@ def text(most_characters: int, description: str = "", most: int = 1, example: st
         return text
 
     schema = {"type": "string", "maxLength": most_characters, "examples": [example]}
-    return Parameter(read, _described(schema, description), most)
+    return Parameter(read, described(schema, description), most)
 
 
 def duration(most: float, description: str = "") -> Parameter:
@@ -142,7 +142,7 @@ def duration(most: float, description: str = "") -> Parameter:
             raise InvalidField(name, "must be a duration such as 30s, 500ms, 2m or 2h") from None
 
     schema = {"type": "string", "pattern": f"^({SPAN.pattern})$", "examples": ["30s"]}
-    return Parameter(read, _described(schema, description))
+    return Parameter(read, described(schema, description))
 
 
 def required(parameter: Parameter) -> Parameter:
@@ -162,7 +162,7 @@ def moment(description: str = "") -> Parameter:
         at(_LATE)  # what is no time is told at once
         return at
 
-    return Parameter(read, _described({"type": "string", "examples": ["2026-01-31T12:00:00Z"]}, description))
+    return Parameter(read, described({"type": "string", "examples": ["2026-01-31T12:00:00Z"]}, description))
 
 
 def _word(name: str, word: str, words: tuple[str, ...]) -> str:
@@ -176,10 +176,6 @@ def _listed(name: str, text: str) -> list[str]:
     if len(listed) > MAX_LISTED:
         raise InvalidField(name, f"has more than {MAX_LISTED} entries")
     return listed
-
-
-def _described(schema: Mapping[str, Any], description: str) -> Mapping[str, Any]:
-    return {**schema, "description": description} if description else schema
 
 
 # Which instance of a service a path with its name means.

@@ -5,29 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Annotated, Any, ClassVar
-
-from pydantic import AliasChoices, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
+from typing import Any
 
 from discovery.core import metadata
-from discovery.core.address import PORT, parse_ip, parse_port
+from discovery.core.address import parse_ip, parse_port
+from discovery.core.checked import flag_of
 from discovery.core.errors import DiscoveryError, InvalidField
-from discovery.core.health import MAX_OUTPUT, Finding, Health
-from discovery.core.instance import Instance, Key, Registration
-from discovery.core.lease import MAX_KEEP, MAX_TTL, MIN_TTL
-from discovery.core.name import fold, label
-from discovery.core.options import (
-    DEFAULT_PRIORITY,
-    DEFAULT_WARNING_WEIGHT,
-    DEFAULT_WEIGHT,
-    MAX_IMPORTED_FROM,
-    MAX_PORTS,
-    MAX_TAG,
-    MAX_TAGS,
-    NO_HOLD,
-    NO_KEEP,
-)
+from discovery.core.health import MAX_OUTPUT, Finding
+from discovery.core.instance import DEFAULTS, Instance, Key, Registration
+from discovery.core.lease import MAX_TTL
+from discovery.core.name import LABEL, NAME, fold, label
+from discovery.core.options import ID, OPTIONS, Option
 from discovery.core.remembered import Change
+from discovery.core.schema import FLAG, OBJECT, WHOLE, Schema, described, list_of, or_null, string
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, Json, stamped
 from discovery.rest.api.example import FIRST, Example
@@ -36,20 +26,16 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
 from discovery.rest.api.shapes import (
-    LABEL,
-    Address,
-    Body,
-    Check,
-    Checks,
-    Ip,
-    Label,
-    Name,
-    Perhaps,
-    Port,
-    PortOrNone,
-    Registered,
-    Reply,
-    Warnings,
+    ADDRESS,
+    HEALTH,
+    IP,
+    REGISTERED,
+    SENT_PORT,
+    SENT_PORT_OR_NONE,
+    WARNINGS,
+    Shape,
+    reply,
+    said,
 )
 from discovery.rest.api.times import Times
 from discovery.rest.api.unknown_fields import Fields
@@ -65,40 +51,8 @@ CODES = (
     "ENGINE_UNAVAILABLE", "MOVED",
 )  # fmt: skip
 
-# What the original routes take.
+# Labels of one registration that the original's routes take.
 _MOST_LABELS = 32
-Labels = Annotated[list[StrictStr], WithJsonSchema({"type": "array", "items": LABEL, "maxItems": _MOST_LABELS})]
-Tags = Annotated[
-    list[StrictStr],
-    WithJsonSchema(
-        {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": MAX_TAG}, "maxItems": MAX_TAGS}
-    ),
-]
-_ONE = {"enum": ["tcp", "udp"]}
-Protocol = Annotated[Any, WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]})]
-Uint16 = Annotated[StrictInt, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 65535})]
-Seconds = Annotated[Any, WithJsonSchema({"type": ["number", "null"], "minimum": MIN_TTL, "maximum": MAX_TTL})]
-Metadata = Annotated[
-    dict[str, Any] | None,
-    WithJsonSchema(
-        {
-            "type": ["object", "null"],
-            "description": f"at most {metadata.MAX_BYTES} octets of JSON, {metadata.MAX_DEPTH} levels deep",
-        }
-    ),
-]
-Ports = Annotated[
-    dict[str, Port] | None,
-    WithJsonSchema(
-        {
-            "type": ["object", "null"],
-            "propertyNames": {"pattern": LABEL["pattern"]},
-            "additionalProperties": PORT,
-            "maxProperties": MAX_PORTS,
-        }
-    ),
-]
-Id = Annotated[StrictStr, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$"})]
 
 
 def original_key(name: object, ip: object, port: object) -> Key:
@@ -106,102 +60,107 @@ def original_key(name: object, ip: object, port: object) -> Key:
     return Key(fold(label(name, "name")), parse_ip(ip), parse_port(port))
 
 
-class RegisterBody(Body):
-    """POST /register, and POST /heartbeat with `register`."""
+def _sent(option: Option) -> Schema:
+    """Null, too, where that stands for the default."""
+    try:
+        option.check(None)
+    except InvalidField:
+        return {**option.schema, "default": option.shown(DEFAULTS[option.field])}
+    return or_null(option.schema)
 
-    name: Label
-    ip: Ip
-    port: Port
-    metadata: Metadata = None
-    tags: Labels = []  # noqa: RUF012 pydantic copies it
-    ports: Ports = None
-    protocol: Protocol = "tcp"
-    weight: Uint16 = DEFAULT_WEIGHT
-    priority: Uint16 = DEFAULT_PRIORITY
-    warning_weight: Uint16 = Field(DEFAULT_WARNING_WEIGHT, description="its weight while it warns")
-    zone: Label | None = None
-    ttl: Seconds = None
-    max_answers: Annotated[StrictInt, WithJsonSchema(PORT)] | None = None
-    check: Check | None = None
-    id: Id | None = None
-    replace: StrictBool = Field(
-        False, description="with `id`: another instance of the service that has this id makes way for this one"
-    )
 
-    # Fields that are no part of the registration.
-    _besides: ClassVar[tuple[str, ...]] = ("replace",)
+# The options that the original's routes do not read.
+_NOT_ORIGINAL = ("lease", "keep", "hold", "importedFrom", "checks")
+_MORE: Mapping[str, Schema] = {
+    "metadata?": or_null(described(OBJECT, f"at most {metadata.MAX_BYTES} octets of JSON, {metadata.MAX_DEPTH} levels deep")),
+    "id?": or_null(ID),
+    "replace?": described(FLAG, "with `id`: another instance of the service that has this id makes way for this one"),
+}  # fmt: skip
+REGISTER_BODY = Shape(
+    "RegisterBody",
+    {
+        "name": LABEL, "ip": IP, "port": SENT_PORT, **_MORE,
+        **{f"{each.name}?": _sent(each) for each in OPTIONS if each.name not in _NOT_ORIGINAL},
+        "tags?": list_of(LABEL, _MOST_LABELS),
+    },
+    "POST /register, and POST /heartbeat with `register`.",
+)  # fmt: skip
+OUTPUT = described(string(MAX_OUTPUT), "what it found, in its words")
+INSTANCE_BODY = Shape(
+    "InstanceBody",
+    {
+        "name": NAME,
+        "ip": described(ADDRESS, "or a host name"),
+        "address?": described(ADDRESS, "the same as `ip`, for who sends it in place of that"),
+        "port?": described(SENT_PORT_OR_NONE, "not given, null or empty: it has none, and DNS gives its address alone"),
+        **_MORE,
+        **{f"{each.name}?": _sent(each) for each in OPTIONS},
+        "health?": described(or_null(HEALTH), "what it says of itself; not given: as it was"),
+        "output?": or_null(OUTPUT),
+    },
+    "PUT /instances, and an item of POST /registrations: what the original did not know, besides.",
+)
+# By the names in JSON: what `Registration.of` calls them.
+_ORIGINAL = {"metadata": "metadata", "id": "id"} | {
+    each.name: each.field for each in OPTIONS if each.name not in _NOT_ORIGINAL
+}
+_ALL = _ORIGINAL | {each.name: each.field for each in OPTIONS if each.name != "check"}
 
-    def registration(self) -> Registration:
-        """InvalidField when a value breaks a rule."""
-        fields = vars(self).copy()  # dict(self) takes 2 µs more
-        for name in self._besides:
-            del fields[name]
-        if self.tags:
-            fields["tags"] = self._tags()
-        self.check_identity()
-        check = fields.pop("check")
-        if check is not None and fields.get("checks") is not None:
+
+def original_registration(sent: Json) -> Registration:
+    """The body of POST /register. InvalidField."""
+    name, ip, port = (needed(sent, each) for each in ("name", "ip", "port"))
+    original_key(name, ip, port)
+    chosen = _chosen(sent, _ORIGINAL)
+    if isinstance(tags := chosen.get("tags"), list):
+        chosen["tags"] = _labels(tags)
+    return Registration.of(name, ip, port, **chosen)
+
+
+def registration(sent: Json) -> Registration:
+    """The body of PUT /instances, and an item of POST /registrations. InvalidField."""
+    name = needed(sent, "name")
+    ip = sent["address"] if "ip" not in sent and "address" in sent else needed(sent, "ip")
+    return Registration.of(name, ip, sent.get("port"), **_chosen(sent, _ALL))
+
+
+def needed(sent: Json, name: str) -> Any:
+    """InvalidField."""
+    if name not in sent:
+        raise InvalidField(name, "is required")
+    return sent[name]
+
+
+def _chosen(sent: Json, fields: Mapping[str, str]) -> dict[str, Any]:
+    chosen = {fields[name]: value for name, value in sent.items() if name in fields}
+    if "checks" in chosen:
+        check, checks = sent.get("check"), sent.get("checks") if "checks" in fields else None
+        if check is not None and checks is not None:
             raise InvalidField("checks", "cannot stand beside check: name all of them here")
-        fields["checks"] = fields.get("checks") or check
-        return Registration.of(**fields)
-
-    def check_identity(self) -> None:
-        """InvalidField, but for what the original took."""
-        original_key(self.name, self.ip, self.port)
-
-    def _tags(self) -> Sequence[str]:
-        """Labels, each once."""
-        if len(self.tags) > _MOST_LABELS:
-            raise InvalidField("tags", f"has {len(self.tags)} entries, at most {_MOST_LABELS} are kept")
-        tags = [label(tag, f"tags[{index}]") for index, tag in enumerate(self.tags)]
-        return tuple({fold(tag): tag for tag in tags}.values())
+        if check is not None and not isinstance(check, dict):
+            raise InvalidField("check", "must be a JSON object")
+        if checks is not None and not isinstance(checks, list):
+            raise InvalidField("checks", "must be a list of objects")
+        chosen["checks"] = checks if check is None else check
+    return chosen
 
 
-OwnHealthOf = Annotated[StrictStr, WithJsonSchema({"type": "string", "enum": list(Health)})]
-Output = Annotated[StrictStr, WithJsonSchema({"type": "string", "maxLength": MAX_OUTPUT})]
+def _labels(tags: Sequence[object]) -> Sequence[str]:
+    """Each once. InvalidField."""
+    if len(tags) > _MOST_LABELS:
+        raise InvalidField("tags", f"has {len(tags)} entries, at most {_MOST_LABELS} are kept")
+    labels = [label(tag, f"tags[{index}]") for index, tag in enumerate(tags)]
+    return tuple({fold(tag): tag for tag in labels}.values())
 
 
-class InstanceBody(RegisterBody):
-    """PUT /instances, and an item of POST /registrations: what the original did not know, besides."""
-
-    name: Name
-    ip: Address = Field(
-        validation_alias=AliasChoices("ip", "address"), description="or a host name; `address` is the same field"
-    )
-    port: PortOrNone = Field(None, description="not given, null or empty: it has none, and DNS gives its address alone")
-    tags: Tags = []  # noqa: RUF012 pydantic copies it
-    lease: Annotated[StrictStr, WithJsonSchema({"const": "none"})] | None = Field(
-        None, description="none: it need not beat, and is registered until somebody deregisters it"
-    )
-    keep: Annotated[Any, WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_KEEP})] = Field(
-        NO_KEEP, description="seconds for which it is known after its lease, in no answer; a heartbeat brings it back"
-    )
-    hold: Annotated[Any, WithJsonSchema({"type": "number", "minimum": 0, "maximum": MAX_KEEP})] = Field(
-        NO_HOLD,
-        description="seconds for which it is a suspect after its lease, behind the healthy; takes the right admin",
-    )
-    imported_from: Annotated[StrictStr, WithJsonSchema({"type": "string", "maxLength": MAX_IMPORTED_FROM})] | None = (
-        Field(None, description="the registry of which it is a copy, until it beats here itself; takes the right admin")
-    )
-    checks: Checks | None = Field(None, description="in place of `check`: several, of any kind")
-    health: OwnHealthOf | None = Field(None, description="what it says of itself; not given: as it was")
-    output: Output | None = Field(None, description="what it found, in its words")
-
-    _besides: ClassVar[tuple[str, ...]] = ("replace", "health", "output")
-
-    def check_identity(self) -> None:
-        pass  # Registration.of has the rules
-
-    def _tags(self) -> Sequence[str]:
-        return self.tags
-
-    def own(self) -> Finding | None:
-        """None: it says nothing of it. InvalidField."""
-        return own_health(self.health, self.output)
+def replaces(sent: Json) -> bool:
+    """InvalidField."""
+    return flag_of("replace", sent.get("replace", False))
 
 
-def own_health(health: object, output: object, field: str = "") -> Finding | None:
-    """From what was sent: None where there is nothing. InvalidField; `field`: in front of the names."""
+def own_health(sent: Json, field: str = "") -> Finding | None:
+    """What a body says of its instance's health; None: nothing. InvalidField; `field`: in front of the names."""
+    health, output = sent.get("health"), sent.get("output")
     if health is not None:
         return Finding.of(health, output, field)
     if output is not None:
@@ -209,18 +168,9 @@ def own_health(health: object, output: object, field: str = "") -> Finding | Non
     return None
 
 
-class Advice(Reply):
-    heartbeat_interval_ms: int
-    index: int
-    warnings: Perhaps[Warnings] = None
-
-
-class RegisterReply(Advice):
-    message: str = Field(examples=["Service registered successfully"])
-    instance: Registered
-
-
-_FIELDS = Fields(RegisterBody)
+ADVICE: Mapping[str, Schema] = {"heartbeatIntervalMs": WHOLE, "index": WHOLE, "warnings?": WARNINGS}
+_REPLY = reply("RegisterReply", {**ADVICE, "message": said("Service registered successfully"), "instance": REGISTERED})
+_FIELDS = Fields(REGISTER_BODY)
 
 
 # What a plugin remembers of an instance that its registry's own words are these of. InvalidField, HttpError.
@@ -263,7 +213,7 @@ class Registering(Registrar):
         return [
             Route(
                 "POST", "/register", self.register, Right.WRITE, Kind.REGISTRATION, "Register, or register again", HEADING,
-                RegisterReply, RegisterBody, status=(201,), codes=CODES, is_small=True,
+                _REPLY, REGISTER_BODY, status=(201,), codes=CODES, is_small=True,
                 examples=(Example(status=201, title="The least"), Example(full, status=201, title="All that there is")),
             ),
         ]  # fmt: skip
@@ -271,8 +221,7 @@ class Registering(Registrar):
     async def register(self, request: Request) -> Answer:
         self.count_registration(request.caller.address, self.clock())
         sent = json_object(request)
-        body = RegisterBody.model_validate(sent)
-        instance = await self.engine.submit(Register(body.registration(), body.replace), request.caller)
+        instance = await self.engine.submit(Register(original_registration(sent), replaces(sent)), request.caller)
         content = {
             "message": "Service registered successfully",
             "instance": views.registered(instance),

@@ -7,35 +7,26 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 import orjson
-from pydantic import Field
 
 from discovery.core.errors import InvalidField
 from discovery.core.health import Finding
+from discovery.core.schema import TEXT, or_null
 from discovery.rest.api import views
 from discovery.rest.api.answers import Json
-from discovery.rest.api.beating import HeartbeatReply
+from discovery.rest.api.beating import RENEWED
 from discovery.rest.api.example import Example
 from discovery.rest.api.json_body import json_object
-from discovery.rest.api.registering import HEADING, Output, OwnHealthOf, Registrar
+from discovery.rest.api.registering import ADVICE, HEADING, OUTPUT, Registrar
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.shapes import Body
+from discovery.rest.api.shapes import HEALTH, Shape, reply, said
 from discovery.rest.api.unknown_fields import Fields
 from discovery.store.engine import report_check
 from discovery.store.service import Entry
 
-
-class ReportBody(Body):
-    health: OwnHealthOf
-    output: Output | None = Field(None, description="what was found, in words")
-
-
-class ReportReply(HeartbeatReply):
-    message: str = Field(examples=["Report noted"])
-    check: str
-
-
-_FIELDS = Fields(ReportBody)
+_BODY = Shape("ReportBody", {"health": HEALTH, "output?": or_null(OUTPUT)})
+_REPLY = reply("ReportReply", {**ADVICE, "message": said("Report noted"), "instance": RENEWED, "check": TEXT})
+_FIELDS = Fields(_BODY)
 
 
 class Reporting(Registrar):
@@ -43,7 +34,7 @@ class Reporting(Registrar):
         return [
             Route(
                 "PUT", "/instances/{id}/checks/{check}", self.report, Right.WRITE, Kind.HEARTBEAT, "Report on a ttl check", HEADING,
-                ReportReply, ReportBody, codes=("INSTANCE_UNKNOWN", "CHECK_UNKNOWN", "CHECK_IS_MADE", "ENGINE_UNAVAILABLE", "MOVED"),
+                _REPLY, _BODY, codes=("INSTANCE_UNKNOWN", "CHECK_UNKNOWN", "CHECK_IS_MADE", "ENGINE_UNAVAILABLE", "MOVED"),
                 is_small=True, examples=(Example({"health": "passing", "output": "12 of 20 in use"}, after=("PUT /instances",)),),
             ),
         ]  # fmt: skip

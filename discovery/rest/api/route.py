@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
-from pydantic import BaseModel
-
+from discovery.core.schema import Schema
 from discovery.rest.api.answers import JSON, Answer, Json
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import ErrorForm, HttpError, as_json
 from discovery.rest.api.example import Example
 from discovery.rest.api.json_body import MAX_SINGLE
 from discovery.rest.api.query import Table
+from discovery.rest.api.shapes import Shape
 
 if TYPE_CHECKING:
     from discovery.rest.api.requests import Request
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # `{name}`, and `{name:what it may be}`.
 PLACE = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
 
-# At once, when what it takes has been done, or by and by. Raises DiscoveryError or pydantic's ValidationError.
+# At once, when what it takes has been done, or by and by. Raises DiscoveryError.
 Reply = Answer | Json | Awaitable[Answer | Json] | DeferredAnswer
 Handler = Callable[["Request"], Reply]
 
@@ -118,8 +118,8 @@ class Route:
     kind: Kind
     summary: str = ""
     heading: str = ""
-    reply: type[BaseModel] | None = None
-    body: type[BaseModel] | None = None
+    reply: Shape | Schema | None = None
+    body: Shape | None = None
     status: tuple[int, ...] = (200,)
     codes: tuple[str, ...] = ()
     query: Table = field(default_factory=dict)

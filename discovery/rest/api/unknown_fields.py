@@ -4,10 +4,9 @@ keyboard in an optional field is otherwise found out when the field is missed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from pydantic import AliasChoices, BaseModel
-from pydantic.fields import FieldInfo
+from discovery.rest.api.shapes import Shape
 
 # Names in one reply, and characters of each: a stranger's.
 MAX_NAMED = 8
@@ -15,11 +14,10 @@ _MAX_SHOWN = 64
 
 
 class Fields:
-    """The fields that a body may have: those of `schemas`."""
+    """The fields that a body may have: those of `shapes`."""
 
-    def __init__(self, *schemas: type[BaseModel]) -> None:
-        fields = (item for schema in schemas for item in schema.model_fields.items())
-        self.names = frozenset(each for name, field in fields for each in _names_of(name, field))
+    def __init__(self, *shapes: Shape) -> None:
+        self.names = frozenset(name for shape in shapes for name in shape.properties)
         self._by_stem = {_stem(name): name for name in sorted(self.names, reverse=True)}  # port before ports
 
     def said_of(self, sent: Iterable[str]) -> dict[str, list[str]]:
@@ -39,12 +37,6 @@ class Fields:
         meant = self._by_stem.get(_stem(name[:_MAX_SHOWN]))
         guess = "" if meant is None else f"; did you mean {meant}?"
         return f"{name[:_MAX_SHOWN]!r} is not read here{guess}"
-
-
-def _names_of(name: str, field: FieldInfo) -> Sequence[str]:
-    if isinstance(field.validation_alias, AliasChoices):
-        return [str(each) for each in field.validation_alias.choices]
-    return [field.alias or name]
 
 
 def _stem(name: str) -> str:

@@ -17,7 +17,7 @@ from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, Forbidden
 from discovery.core.instance import Key
 from discovery.core.log_fields import fields
-from discovery.rest.api.errors import described
+from discovery.rest.api.errors import failure_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind
 from discovery.store.refused import Why
@@ -207,6 +207,6 @@ def _why_of(error: Exception) -> Why:
     """Of `The token ci expired; ask for a new one`: the token ci expired."""
     said = str(error).partition(";")[0][:_MAX_REASON]
     text = said[:1].lower() + said[1:]
-    failure = described(error)
+    failure = failure_of(error)
     answer = "it is answered 500" if failure is None else f"it is answered {failure.status} {failure.code}"
     return Why(text, getattr(error, "plain", answer))

@@ -8,11 +8,10 @@ from email.utils import formatdate
 from http import HTTPStatus
 
 import orjson
-from pydantic import ValidationError
 
 from discovery.core.network import Networks
 from discovery.rest.api.answers import INDEX, STALE, WITHOUT_BODY, Answer, Json, KeptBody, whole
-from discovery.rest.api.errors import HttpError, answer_to, of_shape
+from discovery.rest.api.errors import HttpError, answer_to
 from discovery.rest.api.etag import conditional
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import NOWHERE, Reply
@@ -106,8 +105,6 @@ class Front:
         return whole(content, self._times)
 
     def refused(self, request: Request, error: Exception) -> Answer:
-        if isinstance(error, ValidationError):
-            error = of_shape(error)
         form = request.route.manners.error
         answer = answer_to(error, f"{request.method} {request.path}", self._times, form, request)
         self._refusals.note(request, answer.status, error)

@@ -15,8 +15,8 @@ from discovery.core.metric import Metric, counter, gauge
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError
-from discovery.rest.api.example import INDEX, Example, sample_of
-from discovery.rest.api.following.events import ChangesReply, Event
+from discovery.rest.api.example import INDEX, Example, sample
+from discovery.rest.api.following.events import CHANGES_REPLY, EVENT
 from discovery.rest.api.following.filters import EventFilter
 from discovery.rest.api.following.waiting import CHANGES, EVENTS
 from discovery.rest.api.query import parse
@@ -58,7 +58,7 @@ _UNREADABLE = -1
 
 
 def _stream() -> str:
-    return f":\n\nid: {INDEX}\ndata: {json.dumps(sample_of(Event))}\n\n"
+    return f":\n\nid: {INDEX}\ndata: {json.dumps(sample(EVENT))}\n\n"
 
 
 class Watch:
@@ -96,7 +96,7 @@ class Watch:
             ),
             Route(
                 "GET", "/changes", self.changes, Right.READ, Kind.QUESTION, "What has happened since an index", HEADING,
-                ChangesReply, codes=("INDEX_GONE",), query=CHANGES, examples=(Example(query=since, after=drain),),
+                CHANGES_REPLY, codes=("INDEX_GONE",), query=CHANGES, examples=(Example(query=since, after=drain),),
             ),
         ]  # fmt: skip
 

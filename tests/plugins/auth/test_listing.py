@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from discovery.plugins.auth.routes import TokensReply
+from discovery.plugins.auth.routes import TOKENS_REPLY
 from discovery.plugins.auth.tokens import digest
 from tests.plugins.auth.house import ADMIN, OLD, OWNER, READER, SECRETS, written
 from tests.plugins.started import Running, running, settings
+from tests.shapes import fits
 
 OWN = "a secret of the tests"
 NAMES = (OWNER, READER, OLD)
@@ -38,7 +39,7 @@ async def tokens(it: Running, secret: str = OWN, status: int = 200, **headers: s
             assert digest(each).hex() not in text
         content = await response.json()
     if status == 200:
-        TokensReply.model_validate(content, strict=True)
+        assert fits(TOKENS_REPLY, content)
     return content
 
 
@@ -112,7 +113,7 @@ async def test_what_was_revoked_is_marked_and_listed(tmp_path: Path, monkeypatch
             assert response.status == 200
         async with it.session.get(f"{it.http}/admin/tokens", headers=headers) as response:
             found = await response.json()
-    TokensReply.model_validate(found, strict=True)
+    assert fits(TOKENS_REPLY, found)
     assert [token["revoked"] for token in found["tokens"]] == [False, True, False]
     (revoked,) = found["revoked"]
     assert (revoked["name"], revoked["revokedBy"]) == (OWNER, "API_TOKEN at 127.0.0.1")

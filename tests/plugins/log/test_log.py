@@ -15,8 +15,9 @@ import dns.message
 import pytest
 
 from discovery.cli.logs import escaped
-from discovery.plugins.log import LogReply, LogSwitch
+from discovery.plugins.log import REPLY, LogSwitch
 from tests.plugins.started import LIMIT, REGISTRATION, Running, running, settings
+from tests.shapes import fits
 
 SECRET = "a secret of the tests"  # noqa: S105
 
@@ -53,7 +54,7 @@ async def test_each_query_has_a_line_from_the_next_on(it: Running, caplog: pytes
     await it.register()
     await it.ask("user-service.svc.local")
     assert lines(caplog) == []
-    LogReply.model_validate(reply := await switch(it, queries=True), strict=True)
+    assert fits(REPLY, reply := await switch(it, queries=True))
     assert reply["until"] > reply["timestamp"]
     for _ in range(40):  # from kept answers, too
         await it.ask("User-Service.svc.local")

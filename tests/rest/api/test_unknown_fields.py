@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from discovery.rest.api.registering import RegisterBody
+from discovery.rest.api.registering import REGISTER_BODY
 from discovery.rest.api.unknown_fields import MAX_NAMED, Fields
 from tests.rest.harness import USER, Api
 
-FIELDS = Fields(RegisterBody)
+FIELDS = Fields(REGISTER_BODY)
 
 
 @pytest.mark.parametrize(

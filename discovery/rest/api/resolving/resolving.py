@@ -13,11 +13,11 @@ from operator import attrgetter
 from random import Random
 
 import orjson
-from pydantic import Field
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Registration
 from discovery.core.name import service_name
+from discovery.core.schema import TEXT, WHOLE, described, list_of
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer, Json
@@ -32,7 +32,17 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.resolving.shown import Shown
 from discovery.rest.api.resolving.strategies import LATEST, STRATEGIES, Strategies
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.shapes import Accounted, Address, CheckState, Described, Perhaps, Reply, Resolved, ShownPort
+from discovery.rest.api.shapes import (
+    ACCOUNTED,
+    ADDRESS,
+    CHECK_STATES,
+    RESOLVED,
+    SHOWN_PORT,
+    STATUS,
+    Shape,
+    like,
+    reply,
+)
 from discovery.rest.api.times import Times
 from discovery.store.absent import absent, askers, why_none
 from discovery.store.explain import Account, Askers, account, any_better
@@ -56,32 +66,31 @@ PARAMETERS: Table = {
 }
 
 
-class Explained(Accounted):
-    id: str
-    ip: Address
-    port: ShownPort
-    status: Status
-    check_states: Perhaps[dict[str, CheckState]] = Field(None, description="what its checks say, by their ids")
-
-
-class OwnZone(Described):
-    """`name`: of the zone that the caller is in (CLIENT_ZONES)."""
-
-    name: str
-    healthy: int
-    known: int
-    first: int = Field(description="so many at the head of the list are to be used, the others when these fail")
-    why: str = Field(examples=["from eu-a: 3 of 5 are healthy here, so 2 in 10 are from elsewhere"])
-
-
-class ResolveReply(Reply):
-    service_name: str
-    instance_count: int
-    instances: list[Resolved]
-    zone: Perhaps[OwnZone] = Field(None, description="where the caller's zone is preferred")
-    explained: Perhaps[list[Explained]] = Field(None, description="with explain=1: every instance")
-
-
+EXPLAINED = Shape(
+    "Explained",
+    {**ACCOUNTED, "id": TEXT, "ip": ADDRESS, "port": SHOWN_PORT, "status": STATUS, "checkStates?": CHECK_STATES},
+)
+_OWN_ZONE = Shape(
+    "OwnZone",
+    {
+        "name": TEXT,
+        "healthy": WHOLE,
+        "known": WHOLE,
+        "first": described(WHOLE, "so many at the head of the list are to be used, the others when these fail"),
+        "why": like(TEXT, "from eu-a: 3 of 5 are healthy here, so 2 in 10 are from elsewhere"),
+    },
+    "Where the caller's zone (CLIENT_ZONES) is preferred.",
+)
+_REPLY = reply(
+    "ResolveReply",
+    {
+        "serviceName": TEXT,
+        "instanceCount": WHOLE,
+        "instances": list_of(RESOLVED),
+        "zone?": _OWN_ZONE,
+        "explained?": described(list_of(EXPLAINED), "with explain=1: every instance"),
+    },
+)
 _SERVED = {
     "id": "user-1", "ip": "10.0.0.7", "port": 3001, "status": "healthy", "served": True, "why": "its lease runs",
     "since": "2026-01-31T11:00:00.000Z", "until": "2026-01-31T12:00:28.000Z", "by": None,
@@ -112,7 +121,7 @@ class Resolving:
         return [
             Route(
                 "GET", "/resolve/{name}", self.resolve, Right.READ, Kind.QUESTION, "The instances to use", "Finding instances",
-                ResolveReply, status=(200, 304), codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE", "TOO_MANY_WATCHERS"),
+                _REPLY, status=(200, 304), codes=("SERVICE_UNKNOWN", "NO_HEALTHY_INSTANCE", "TOO_MANY_WATCHERS"),
                 query=PARAMETERS, is_small=True,
                 examples=(
                     Example(title="The healthy"),

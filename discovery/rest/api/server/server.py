@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ConfigDict, Field
-
 from discovery import __version__
 from discovery.core.caller import Caller
-from discovery.core.status import Status
+from discovery.core.schema import FLAG, TEXT, WHOLE, by_name, described, list_of, or_null
 from discovery.core.warning import WarningList
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Json
@@ -19,7 +17,7 @@ from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route, without_query
 from discovery.rest.api.server.counting import count_by_status
-from discovery.rest.api.shapes import Described, ReadyWarning, Reply, Time
+from discovery.rest.api.shapes import READY_WARNING, STATUS, TIME, Shape, like, reply
 from discovery.rest.api.times import Times
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
@@ -35,63 +33,43 @@ _FOR: Table = {"for": parameters.one_of(("writes", "reads"), "what it is to be a
 _OF_READS = ("registry",)
 
 
-class BrakeHold(Described):
-    """The brake on mass expiry holds the silent instances of a service until then, and lets go of them after that."""
-
-    service_name: str
-    suspects: int
-    since: Time
-    until: Time
-
-
-class GoneTogether(Described):
-    """Instances that went within the last hour and are not back. `services`: at most eight, by name; `serviceCount`: all."""
-
-    instances: int
-    service_count: int
-    services: list[str] = Field(examples=[[]])
-    since: Time | None
-    until: Time | None
-
-
-class GoneLastHour(Described):
-    """`lost`: they fell silent or failed their checks. `ended`: somebody deregistered or drained them."""
-
-    lost: GoneTogether
-    ended: GoneTogether
-
-
-class StatsReply(Reply):
-    """More may be in it, an object for each part of the server that counts."""
-
-    model_config = ConfigDict(extra="allow")
-
-    total_registrations: int
-    total_heartbeats: int
-    total_cleanups: int
-    active_services: int
-    active_instances: int
-    services: list[str]
-    uptime: int
-    heartbeat_timeout: str = Field(examples=["10s"])
-    cleanup_interval: str = Field(examples=["5s"])
-    instances_by_status: dict[Status, int]
-    gone_last_hour: GoneLastHour
-    services_held_by_the_brake: list[str] = Field(examples=[[]])
-    brake_holds: list[BrakeHold] = Field(description="of the hundred services with most suspects", examples=[[]])
-
-
-class HealthReply(Reply):
-    status: str
-    service: str
-    version: str
-    uptime: int
-
-
-class ReadyReply(Reply):
-    ready: bool
-    not_ready: dict[str, str] = Field(examples=[{}])
-    warnings: list[ReadyWarning] = Field(examples=[[]], description="the critical ones first, then the oldest")
+_HOLD = Shape(
+    "BrakeHold",
+    {"serviceName": TEXT, "suspects": WHOLE, "since": TIME, "until": TIME},
+    "The brake on mass expiry holds the silent instances of a service until then, and lets go of them after that.",
+)
+_GONE = Shape(
+    "GoneTogether",
+    {"instances": WHOLE, "serviceCount": WHOLE, "services": like(list_of(TEXT), []), "since": or_null(TIME), "until": or_null(TIME)},
+    "Instances that went within the last hour and are not back. `services`: at most eight, by name; `serviceCount`: all.",
+)  # fmt: skip
+_GONE_LAST_HOUR = Shape(
+    "GoneLastHour",
+    {"lost": _GONE, "ended": _GONE},
+    "`lost`: they fell silent or failed their checks. `ended`: somebody deregistered or drained them.",
+)
+_STATS = reply(
+    "StatsReply",
+    {
+        "totalRegistrations": WHOLE, "totalHeartbeats": WHOLE, "totalCleanups": WHOLE, "activeServices": WHOLE, "activeInstances": WHOLE,
+        "services": list_of(TEXT), "uptime": WHOLE, "heartbeatTimeout": like(TEXT, "10s"), "cleanupInterval": like(TEXT, "5s"),
+        "instancesByStatus": {**by_name(WHOLE), "propertyNames": STATUS},
+        "goneLastHour": _GONE_LAST_HOUR,
+        "servicesHeldByTheBrake": like(list_of(TEXT), []),
+        "brakeHolds": described(like(list_of(_HOLD), []), "of the hundred services with most suspects"),
+    },
+    "More may be in it, an object for each part of the server that counts.",
+    more=True,
+)  # fmt: skip
+_HEALTH = reply("HealthReply", {"status": TEXT, "service": TEXT, "version": TEXT, "uptime": WHOLE})
+_READY = reply(
+    "ReadyReply",
+    {
+        "ready": FLAG,
+        "notReady": like(by_name(TEXT), {}),
+        "warnings": described(like(list_of(READY_WARNING), []), "the critical ones first, then the oldest"),
+    },
+)
 
 
 @dataclass(eq=False)
@@ -114,10 +92,10 @@ class ServerItself:
     def routes(self) -> list[Route]:
         question, anybody = Kind.QUESTION, Right.NONE
         return [
-            Route("GET", "/stats", self.stats, Right.READ, question, "Counters", HEADING, StatsReply, kept=without_query),
-            Route("GET", "/health", self.health, anybody, question, "Whether the process lives", HEADING, HealthReply, is_small=True),
+            Route("GET", "/stats", self.stats, Right.READ, question, "Counters", HEADING, _STATS, kept=without_query),
+            Route("GET", "/health", self.health, anybody, question, "Whether the process lives", HEADING, _HEALTH, is_small=True),
             Route(
-                "GET", "/ready", self.ready, anybody, question, "Whether it can be asked", HEADING, ReadyReply,
+                "GET", "/ready", self.ready, anybody, question, "Whether it can be asked", HEADING, _READY,
                 codes=("NOT_READY",), query=_FOR, lenient=True, is_small=True,
             ),
         ]  # fmt: skip

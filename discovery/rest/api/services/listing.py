@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
-from pydantic import Field
 
 from discovery.core.caller import Caller
 from discovery.core.health import Health
 from discovery.core.instance import Instance
 from discovery.core.name import fold
+from discovery.core.schema import ANY, TEXT, WHOLE, by_name, described, list_of, or_null
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Answer, Json, Pieces
@@ -26,7 +26,7 @@ from discovery.rest.api.query import Table, Values, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.counting import count_by_status
-from discovery.rest.api.shapes import Accounted, Described, Listed, Perhaps, Reply, Time
+from discovery.rest.api.shapes import ACCOUNTED, LISTED, TIME, Shape, reply
 from discovery.rest.api.times import Times, iso
 from discovery.store.absent import askers
 from discovery.store.explain import account, any_better
@@ -66,29 +66,30 @@ def location(instance: Instance) -> dict[str, str]:
     return {"Location": _INSTANCE.format(id=instance.id)}
 
 
-class InstanceReply(Accounted, Listed):
-    attachments: Perhaps[dict[str, Any]] = Field(None, description="what plugins remember of it, by their names")
-    timestamp: Time
-    stale: Perhaps[int] = None
-
-
-class ServiceView(Described):
-    """`instanceCount`: without those of `instances` that are known after their lease."""
-
-    instance_count: int
-    healthy_count: int
-    changed_at: Time | None = Field(description="when it changed last; null: before the start, as far as is known")
-    instances: list[Listed]
-
-
-class ServicesReply(Reply):
-    """`next`: of a page; null at the end."""
-
-    total_services: int
-    total_instances: int
-    total_healthy_instances: int
-    services: dict[str, ServiceView]
-    next: str | None = None
+_INSTANCE_REPLY = reply(
+    "InstanceReply",
+    {**LISTED.fields, **ACCOUNTED, "attachments?": described(by_name(ANY), "what plugins remember of it, by their names")},
+)  # fmt: skip
+_SERVICE = Shape(
+    "ServiceView",
+    {
+        "instanceCount": WHOLE,
+        "healthyCount": WHOLE,
+        "changedAt": described(or_null(TIME), "when it changed last; null: before the start, as far as is known"),
+        "instances": list_of(LISTED),
+    },
+    "`instanceCount`: without those of `instances` that are known after their lease.",
+)
+_REPLY = reply(
+    "ServicesReply",
+    {
+        "totalServices": WHOLE,
+        "totalInstances": WHOLE,
+        "totalHealthyInstances": WHOLE,
+        "services": by_name(_SERVICE),
+        "next?": described(or_null(TEXT), "of a page; null at the end"),
+    },
+)
 
 
 # The queries of the whole list, and of its first pages.
@@ -130,14 +131,14 @@ class Listing:
         return [
             Route(
                 "GET", "/services", self.services, Right.READ, Kind.QUESTION, "All services, streamed, or a page", HEADING,
-                ServicesReply, status=(200, 304), codes=("TOO_MANY_WATCHERS",), query=PARAMETERS, kept=_form,
+                _REPLY, status=(200, 304), codes=("TOO_MANY_WATCHERS",), query=PARAMETERS, kept=_form,
                 examples=(
                     Example(title="All"),
                     Example(query={"limit": "10"}, title="A page", more={"next": None}),
                 ),
             ),
             Route(
-                "GET", _INSTANCE, self.instance, Right.READ, Kind.QUESTION, "One instance", HEADING, InstanceReply, is_small=True
+                "GET", _INSTANCE, self.instance, Right.READ, Kind.QUESTION, "One instance", HEADING, _INSTANCE_REPLY, is_small=True
             ),
         ]  # fmt: skip
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from discovery.core.caller import Caller
 from discovery.core.name import fold, service_name
+from discovery.core.schema import TEXT, WHOLE, list_of
 from discovery.core.suggest import Suggester
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, Json, stamped
@@ -19,7 +20,7 @@ from discovery.rest.api.query import values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import HEADING, living
-from discovery.rest.api.shapes import Accounted, Listed, Reply
+from discovery.rest.api.shapes import ACCOUNTED, LISTED, reply
 from discovery.rest.api.times import Times
 from discovery.store.absent import absent, askers
 from discovery.store.explain import Account, accounts
@@ -27,16 +28,15 @@ from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 from discovery.system.turns import turns
 
-
-class ListedWithAccount(Accounted, Listed):
-    pass
-
-
-class ServiceReply(Reply):
-    service_name: str
-    instance_count: int
-    healthy_count: int
-    instances: list[ListedWithAccount]
+_REPLY = reply(
+    "ServiceReply",
+    {
+        "serviceName": TEXT,
+        "instanceCount": WHOLE,
+        "healthyCount": WHOLE,
+        "instances": list_of(LISTED.also("ListedWithAccount", ACCOUNTED)),
+    },
+)
 
 
 @dataclass(eq=False)
@@ -58,7 +58,7 @@ class OneService:
         return [
             Route(
                 "GET", "/services/{name}", self.get, Right.READ, Kind.QUESTION, "One service: all instances, and why", HEADING,
-                ServiceReply, status=(200, 304), codes=("SERVICE_UNKNOWN", "TOO_MANY_WATCHERS"), query=WAITING,
+                _REPLY, status=(200, 304), codes=("SERVICE_UNKNOWN", "TOO_MANY_WATCHERS"), query=WAITING,
             )
         ]  # fmt: skip
 

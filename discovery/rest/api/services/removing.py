@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import NamedTuple
-
-from pydantic import Field
 
 from discovery.core.caller import Caller
 from discovery.core.instance import Instance, Key
 from discovery.core.name import fold, service_name
 from discovery.core.options import MAX_IMPORTED_FROM
+from discovery.core.schema import TEXT, WHOLE
 from discovery.rest.api import views
 from discovery.rest.api.answers import Json
 from discovery.rest.api.parameters import AT, text
@@ -19,7 +17,7 @@ from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.registering import HEADING
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
-from discovery.rest.api.shapes import Identity, Reply
+from discovery.rest.api.shapes import IDENTITY, reply, said
 from discovery.store.engine import Engine
 from discovery.store.operations import MAX_DEREGISTERED, DeregisterMany
 from discovery.store.registration import Deregister
@@ -36,21 +34,16 @@ _IMPORTED: Table = {
 }
 
 
-class DeregisterReply(Reply):
-    message: str = Field(examples=["Instance deregistered successfully"])
-    removed_instance: Identity
-
-
-class DeregisterServiceReply(Reply):
-    message: str = Field(examples=["Service deregistered successfully"])
-    service_name: str
-    instances_removed: int
-
-
-class ClearReply(Reply):
-    message: str = Field(examples=["Registry cleared"])
-    services_removed: int
-    instances_removed: int
+_INSTANCE_GONE = reply(
+    "DeregisterReply", {"message": said("Instance deregistered successfully"), "removedInstance": IDENTITY}
+)
+_SERVICE_GONE = reply(
+    "DeregisterServiceReply",
+    {"message": said("Service deregistered successfully"), "serviceName": TEXT, "instancesRemoved": WHOLE},
+)
+_CLEARED = reply(
+    "ClearReply", {"message": said("Registry cleared"), "servicesRemoved": WHOLE, "instancesRemoved": WHOLE}
+)
 
 
 class Removing:
@@ -62,19 +55,19 @@ class Removing:
         return [
             Route(
                 "DELETE", "/instances/{id}", self.deregister, Right.WRITE, Kind.REMOVAL, "Deregister by id", HEADING,
-                DeregisterReply, codes=("TAKEN_OVER", *STORED), query=_IMPORTED,
+                _INSTANCE_GONE, codes=("TAKEN_OVER", *STORED), query=_IMPORTED,
             ),
             Route(
                 "DELETE", "/services/{name}", self.deregister_service, Right.WRITE, Kind.REMOVAL, "Deregister a whole service",
-                HEADING, DeregisterServiceReply, codes=("SERVICE_UNKNOWN", *STORED),
+                HEADING, _SERVICE_GONE, codes=("SERVICE_UNKNOWN", *STORED),
             ),
             Route(
                 "DELETE", "/services/{name}/instances", self.deregister, Right.WRITE, Kind.REMOVAL, "Deregister an instance",
-                HEADING, DeregisterReply, codes=("INSTANCE_UNKNOWN", *STORED), query=AT, lenient=True,
+                HEADING, _INSTANCE_GONE, codes=("INSTANCE_UNKNOWN", *STORED), query=AT, lenient=True,
             ),
             Route(
                 "POST", "/admin/clear", self.clear, Right.ADMIN, Kind.REMOVAL, "Deregister everything", HEADING,
-                ClearReply, codes=STORED,
+                _CLEARED, codes=STORED,
             ),
         ]  # fmt: skip
 
@@ -87,29 +80,31 @@ class Removing:
         name = service_name(request.names["name"])
         service = self._registry.service(name)
         entries = list(service.entries.values()) if service else []
-        removed = await self._deregister_all(_in_parts(entries), request.reason, fold(name), request.caller)
+        _, removed = await self._deregister_all(_in_parts(entries), request.reason, fold(name), request.caller)
         return {
             "message": "Service deregistered successfully",
             "serviceName": service.name if service else name,
-            "instancesRemoved": removed.instances,
+            "instancesRemoved": removed,
         }
 
     async def clear(self, request: Request) -> Json:
         """All that is registered now; what is registered meanwhile may stay."""
         reason = f"cleared, {request.reason}"
         entries = self._registry.in_parts(MAX_DEREGISTERED)
-        removed = await self._deregister_all(entries, reason, None, request.caller)
+        services, instances = await self._deregister_all(entries, reason, None, request.caller)
         return {
             "message": "Registry cleared",
-            "servicesRemoved": removed.services,
-            "instancesRemoved": removed.instances,
+            "servicesRemoved": services,
+            "instancesRemoved": instances,
         }
 
     async def _deregister_all(
         self, parts: Iterator[list[Entry]], reason: str, service: str | None, caller: Caller
-    ) -> Removed:
-        """Each part, of at most MAX_DEREGISTERED, in a turn of its own, so that a large table does not hold the event loop."""
-        removed, names, under_way = Removed(0, 0), set[str](), list[asyncio.Future[list[Instance]]]()
+    ) -> tuple[int, int]:
+        """How many services, of which nothing is left, and instances. Each part, of at most MAX_DEREGISTERED, in a turn of its own, so that
+        a large table does not hold the event loop.
+        """
+        services, instances, names, under_way = 0, 0, set[str](), list[asyncio.Future[list[Instance]]]()
         part = next(parts, [])  # none at all is a write, too: it says so, or waits for the disk
         while True:
             keys = tuple(entry.instance.spec.key for entry in part)
@@ -120,13 +115,13 @@ class Removing:
             await turns().over()
             part = next(parts, [])
             if not part or len(under_way) == _UNDER_WAY:
-                instances = sum(map(len, await asyncio.gather(*under_way)))
+                instances += sum(map(len, await asyncio.gather(*under_way)))
                 gone = {name for name in names if name not in self._registry.services}
-                removed = Removed(removed.services + len(gone), removed.instances + instances)
+                services += len(gone)
                 names -= gone  # the last one may have more instances, in the next part
                 under_way.clear()
             if not part:
-                return removed
+                return services, instances
 
 
 def instance_in(request: Request) -> Key | str:
@@ -135,13 +130,6 @@ def instance_in(request: Request) -> Key | str:
         return request.names["id"]
     values = values_of(request)
     return Key(fold(service_name(request.names["name"])), values["ip"], values["port"])
-
-
-class Removed(NamedTuple):
-    """How many; `services`: those of which nothing is left."""
-
-    services: int
-    instances: int
 
 
 def _in_parts(entries: list[Entry]) -> Iterator[list[Entry]]:

@@ -8,17 +8,16 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from pydantic import Field
-
 from discovery.core.metric import Metric
 from discovery.core.name import fold
+from discovery.core.schema import TEXT, WHOLE, described, list_of, or_null
 from discovery.core.status import Status
 from discovery.rest.api.answers import Json
 from discovery.rest.api.example import Example
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route, without_query
 from discovery.rest.api.services.listing import HEADING
-from discovery.rest.api.shapes import Described, Reply
+from discovery.rest.api.shapes import Shape, like, reply
 from discovery.store.nearness import Preference
 from discovery.store.registry import Registry
 from discovery.store.service import Service
@@ -32,38 +31,33 @@ _NAMED = 8
 _PAGE = 100
 
 
-class Limping(Described):
-    """`known` in the zone, `healthy` of them."""
-
-    service: str
-    healthy: int
-    known: int
-
-
-class ZoneView(Described):
-    """`missing`: fell silent within the hour, and nobody has come in their place. `limping`: the worst of the services with fewer healthy
-    ones than ZONE_MIN_HEALTHY.
-    """
-
-    zone: str = Field(examples=["eu-a"])
-    networks: list[str] = Field(examples=[["10.1.0.0/16"]], description="of CLIENT_ZONES, the first of them")
-    network_count: int
-    services: int
-    instances: int
-    healthy: int
-    missing: int
-    askers: int = Field(description="addresses and subnets that asked since the start, up to 1,000")
-    answers: int = Field(description="with a preference, over DNS and HTTP")
-    crossed: int = Field(description="of them, those in which some or all are from elsewhere")
-    limping: list[Limping]
-
-
-class ZonesReply(Reply):
-    """`others`: instances in no zone, or in one of more than are listed."""
-
-    min_healthy: int | None = Field(description="ZONE_MIN_HEALTHY; null without CLIENT_ZONES")
-    zones: list[ZoneView]
-    others: int
+_LIMPING = Shape(
+    "Limping", {"service": TEXT, "healthy": WHOLE, "known": WHOLE}, "`known` in the zone, `healthy` of them."
+)
+_ZONE = Shape(
+    "ZoneView",
+    {
+        "zone": like(TEXT, "eu-a"),
+        "networks": described(like(list_of(TEXT), ["10.1.0.0/16"]), "of CLIENT_ZONES, the first of them"),
+        "networkCount": WHOLE,
+        "services": WHOLE,
+        "instances": WHOLE,
+        "healthy": WHOLE,
+        "missing": described(WHOLE, "fell silent within the hour, and nobody has come in their place"),
+        "askers": described(WHOLE, "addresses and subnets that asked since the start, up to 1,000"),
+        "answers": described(WHOLE, "with a preference, over DNS and HTTP"),
+        "crossed": described(WHOLE, "of them, those in which some or all are from elsewhere"),
+        "limping": described(list_of(_LIMPING), "the worst of the services with fewer healthy ones than ZONE_MIN_HEALTHY"),
+    },
+)  # fmt: skip
+_REPLY = reply(
+    "ZonesReply",
+    {
+        "minHealthy": described(or_null(WHOLE), "ZONE_MIN_HEALTHY; null without CLIENT_ZONES"),
+        "zones": list_of(_ZONE),
+        "others": described(WHOLE, "instances in no zone, or in one of more than are listed"),
+    },
+)
 
 
 @dataclass(slots=True)
@@ -72,14 +66,14 @@ class _Total:
     instances: int = 0
     healthy: int = 0
     missing: int = 0
-    limping: list[tuple[float, Limping]] = field(default_factory=list)
+    limping: list[tuple[float, Json]] = field(default_factory=list)
 
     def limps(self, service: str, healthy: int, known: int) -> None:
-        self.limping.append((healthy / known, Limping(service=service, healthy=healthy, known=known)))
+        self.limping.append((healthy / known, {"service": service, "healthy": healthy, "known": known}))
         if len(self.limping) > 2 * _NAMED:
             self.worst()
 
-    def worst(self) -> list[Limping]:
+    def worst(self) -> list[Json]:
         self.limping = sorted(self.limping, key=lambda pair: pair[0])[:_NAMED]
         return [each for _, each in self.limping]
 
@@ -95,7 +89,7 @@ class Zones:
     def routes(self) -> list[Route]:
         return [
             Route(
-                "GET", "/zones", self.zones, Right.READ, Kind.QUESTION, "Instances and askers by zone", HEADING, ZonesReply,
+                "GET", "/zones", self.zones, Right.READ, Kind.QUESTION, "Instances and askers by zone", HEADING, _REPLY,
                 kept=without_query, examples=(Example(more={"zones": [], "others": 2}),),
             )
         ]  # fmt: skip
@@ -160,7 +154,7 @@ class Zones:
                 "askers": len(preference.askers.get(zone, ())) if preference is not None else 0,
                 "answers": answers[zone, False] + answers[zone, True],
                 "crossed": answers[zone, True],
-                "limping": [each.model_dump() for each in total.worst()],
+                "limping": total.worst(),
             }
             for zone, total in sorted(totals.items())
         ]
