@@ -28,6 +28,7 @@ FILES = {
     "haproxy.cfg": "HAProxy in front of several nodes",
     "kubernetes.yaml": "one node on Kubernetes",
     "kubernetes.cluster.yaml": "three nodes and three etcd on Kubernetes",
+    "sbom.py": "the bill of materials of the image; the Dockerfile runs it",
 }
 # What ProtectHome= hides from a service.
 _HOMES = ("/home", "/root", "/run/user")

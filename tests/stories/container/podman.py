@@ -37,9 +37,13 @@ FROM scratch
 ADD base.tar /
 ENV PATH=/base/bin:/usr/bin:/bin PYTHONPATH=/packages PIP_NO_INDEX=1 PIP_NO_DEPS=1 PIP_NO_BUILD_ISOLATION=0
 """
-_FOLDERS = ("base/bin", "dev", "etc", "packages", "proc", "root", "run", "sys", "tmp", "usr", "var")
+_FOLDERS = ("base/bin", "dev", "etc", "packages", "proc", "root", "run", "sys", "tmp", "usr", "var/lib/dpkg")
 _LINKS = {"bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64"}
-_FILES = {"etc/passwd": "root:x:0:0::/root:/bin/sh\n", "etc/group": "root:x:0:\n"}
+_FILES = {
+    "etc/passwd": "root:x:0:0::/root:/bin/sh\n",
+    "etc/group": "root:x:0:\n",
+    "var/lib/dpkg/status": "Package: login\nStatus: install ok installed\nVersion: 1:4.16\nArchitecture: amd64\nSource: shadow\n\n",
+}
 _OPTIONS = ("--storage-driver=overlay", "--cgroup-manager=cgroupfs", "--events-backend=file")
 
 

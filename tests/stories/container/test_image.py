@@ -123,6 +123,15 @@ def its_health_check_can_fail(registry: Registry) -> None:
     assert registry.engine("exec", "--env=PORT=9", "registry", *command, check=False).returncode == 1
 
 
+def test_its_bill_of_materials_has_debian_s_packages_and_python_s(registry: Registry) -> None:
+    [line] = re.findall(r"`docker (run [^`]*sbom[^`]*)`", PAGE)
+    bill = json.loads(registry.docker(line))
+    assert bill["metadata"]["component"]["name"] == "discovery-server"
+    urls = [each.get("purl", "").partition("&distro")[0] for each in bill["components"]]
+    assert [url for url in urls if url.startswith("pkg:deb")] == ["pkg:deb/debian/login@1:4.16?arch=amd64"]
+    assert any(url.startswith("pkg:pypi/dnslib@") for url in urls)
+
+
 def test_without_a_token_it_does_not_start_and_says_what_to_set(registry: Registry) -> None:
     done = registry.engine("run", "--rm", "discovery", check=False)
     assert done.returncode == 2
