@@ -31,6 +31,7 @@ from discovery.rest.api.query import Table, Values, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.resolving.shown import Shown
 from discovery.rest.api.resolving.strategies import LATEST, STRATEGIES, Strategies
+from discovery.rest.api.resolving.unchanged import Unchanged
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.shapes import (
     ACCOUNTED,
@@ -115,6 +116,7 @@ class Resolving:
 
     def __post_init__(self) -> None:
         self._shown = Shown(self.times)
+        self._unchanged = Unchanged(self.registry, self.times)
         self._strategies = Strategies(self.random)
 
     def routes(self) -> list[Route]:
@@ -135,9 +137,13 @@ class Resolving:
 
     def resolve(self, request: Request) -> Answer | Awaitable[Answer] | DeferredAnswer:
         """At once, when it has been searched for, or when something has changed."""
-        name = service_name(request.names["name"])
+        sent = request.names["name"]
         zone = None if self.preference is None else self.preference.zone_of(request.address)
-        if "?" in request.target:
+        is_asked = "?" in request.target
+        if zone is None and not is_asked and (unchanged := self._unchanged.answer(sent, self.clock())) is not None:
+            return unchanged
+        name = service_name(sent)
+        if is_asked:
             values = values_of(request)
             if zone is not None and "zone" not in values:
                 values[_FROM] = zone
@@ -168,7 +174,10 @@ class Resolving:
                 found.sort(key=lambda entry: id(entry) in behind)
         body = orjson.dumps(self._resolved(service, found, now, near, Status.HEALTHY if is_plain else None))
         tag = self._tag(service, found, now, asked, near)
-        return Answer(200, body, headers(tag), min(service.index, self.registry.index))
+        answer = Answer(200, body, headers(tag), min(service.index, self.registry.index))
+        if is_plain and zone is None and len(found) == len(service.entries):
+            self._unchanged.keep(sent, service, found, now, answer)
+        return answer
 
     async def _asked(self, name: str, values: Values) -> Answer:
         asked, limit, explains = Filter.of(values), values.get("limit"), values.get("explain", False)
