@@ -282,7 +282,9 @@ async def test_queries_that_were_received_before_the_end_are_answered(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "FINISH_SECONDS", 60.0)  # on a machine that does other things, too,
-    monkeypatch.setattr(server, "SILENT_SECONDS", 1.0)  # whose kernel hands over the first of them 50 ms before the others
+    monkeypatch.setattr(
+        server, "SILENT_SECONDS", 1.0
+    )  # whose kernel hands over the first of them 50 ms before the others
     async with serving(world) as served, connected(served.tcp) as client:
         client.ask(id=999)
         assert await client.receive()
