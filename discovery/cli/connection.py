@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from cyclopts import Parameter
+from pydantic import StringConstraints
+from typing_extensions import TypedDict
 
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.output import say
 from discovery.client import (
     InvalidAddress,
-    NotARegistry,
     Refused,
     RegistryClient,
     RegistryError,
@@ -24,14 +24,58 @@ from discovery.client import (
     UnreadableToken,
     UnusableCertificate,
 )
-from discovery.client.access import Servers
+from discovery.client.replies import Time
 
 T = TypeVar("T")
 Json = dict[str, Any]
 Pairs = Sequence[tuple[str, str]]
 
-# Characters of what is wrong with an answer, which a stranger has chosen.
-_MAX_REASON = 200
+# Of what an answer has, the fields that commands read; whatever comes besides is shown with -o json.
+Seconds = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}s$")]
+
+
+class Done(TypedDict):
+    message: str
+
+
+class Placed(TypedDict):
+    ip: str
+    port: int | None
+
+
+class Identity(Placed):
+    id: str
+    name: str
+    draining: NotRequired[bool]
+
+
+class Listed(Identity):
+    status: str
+    timeSinceHeartbeat: Seconds
+    zone: NotRequired[str | None]
+    tags: NotRequired[list[str]]
+    warning: NotRequired[bool]
+    lapsedAt: NotRequired[Time]
+    lease: NotRequired[str]
+
+
+class Instances(TypedDict):
+    instances: list[Listed]
+
+
+class Service(Instances):
+    name: str
+
+
+class _OneService(Instances):
+    serviceName: str
+
+
+class _Services(TypedDict):
+    services: dict[str, Instances]
+    next: NotRequired[str | None]
+
+
 # Services a request: the server's own most.
 _PAGE = 100
 # The server's codes for what it does not know: it is older than this command.
@@ -66,19 +110,6 @@ async def _ask(question: Callable[[RegistryClient], Awaitable[T]]) -> T:
         return await question(registry)
 
 
-@contextmanager
-def understood(url: str | None = None) -> Iterator[None]:
-    """Around what reads the JSON of a registry: Failed where something is missing in it, or is of another kind. `url`: None: the one that
-    DISCOVERY_URL names.
-    """
-    try:
-        yield
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        answer = f"JSON that no registry gives ({why[:_MAX_REASON]})"
-        raise Failed(str(NotARegistry(url or ", ".join(Servers()), answer))) from error
-
-
 def refused(error: Refused) -> str:
     """What the server said, and what that means for whoever typed a command."""
     if error.status == 401:
@@ -98,29 +129,30 @@ def refused(error: Refused) -> str:
     return text
 
 
-async def send(registry: RegistryClient, method: str, path: str, body: Json | None = None) -> Any:
-    """The JSON of the answer, as it is."""
-    return content_of(await registry.request(method, path, json=body))
+async def send(registry: RegistryClient, method: str, path: str, body: Json | None = None, *, has: type[T]) -> T:
+    """The answer, of that shape. NotARegistry where it is another, as of some other program that speaks JSON."""
+    return shaped(await registry.request(method, path, json=body), has)
 
 
-def content_of(reply: Reply, quietly: bool = False) -> Any:
-    """`quietly`: that it is old was said before."""
+def shaped(reply: Reply, has: type[T], quietly: bool = False) -> T:
+    """What `send` gives, of a reply that is there. `quietly`: that it is old was said before."""
+    found = reply.of_shape(has)
     if not quietly and (stale := reply.content.get("stale")):
         say(f"discovery: {reply.url} does not hear what happens at the other nodes: what it says is {stale} s old")
-    return reply.content
+    return found
 
 
-async def get(registry: RegistryClient, path: str, pairs: Pairs = ()) -> Any:
+async def get(registry: RegistryClient, path: str, pairs: Pairs = (), *, has: type[T]) -> T:
     """As `send`. A name may come several times in the query."""
-    return await send(registry, "GET", f"{path}?{urlencode(pairs)}" if pairs else path)
+    return await send(registry, "GET", f"{path}?{urlencode(pairs)}" if pairs else path, has=has)
 
 
-async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIterator[Json]:
+async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIterator[Service]:
     """In the order of their names; read page by page."""
     after: str | None = ""
     while after is not None:
         query = urlencode([*pairs, ("limit", str(_PAGE)), ("after", after)])
-        page = content_of(await registry.request("GET", f"/services?{query}"), quietly=after != "")
+        page = shaped(await registry.request("GET", f"/services?{query}"), _Services, quietly=after != "")
         for name, service in page["services"].items():
             yield {"name": name, **service}
         before, after = after, page.get("next")
@@ -130,12 +162,13 @@ async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIter
             )
 
 
-async def one_service(registry: RegistryClient, name: str) -> Json:
+async def one_service(registry: RegistryClient, name: str) -> Service:
     """As in `all_services`, and why each instance is in the answers or not. Refused when there is none of that name."""
     if not name:
         raise WrongArguments("the service's name is empty")
-    content = await get(registry, f"/services/{in_path(name)}")
-    return {"name": content.pop("serviceName"), **content}
+    found = await get(registry, f"/services/{in_path(name)}", has=_OneService)
+    content: Json = dict(found)
+    return cast("Service", {"name": content.pop("serviceName"), **content})
 
 
 def in_path(text: str) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from discovery.cli.connection import Json, ask, in_path, send, understood
+from discovery.cli.connection import Identity, ask, in_path, send
 from discovery.cli.output import Format, put_done, put_line, sleep
 from discovery.cli.register import named
 from discovery.cli.targets import Host, Where, Word, instances_of
 from discovery.client import RegistryClient
-from discovery.client.replies import seconds_left
+from discovery.client.replies import Drained, seconds_left
 
 
-@understood()
+class _Drained(Drained):
+    instance: Identity
+
+
 def drain(
     target: Word = None,
     /,
@@ -35,7 +38,6 @@ def drain(
         put_line(f"safe to stop after {last}" if no_wait else "safe to stop: no cache holds it any more")
 
 
-@understood()
 def undrain(target: Word = None, /, *, where: Where | None = None, host: Host = None, output: Format = "table") -> None:
     found, replies = ask(lambda registry: _set(registry, "DELETE", target, where, host))
     said = [
@@ -47,12 +49,12 @@ def undrain(target: Word = None, /, *, where: Where | None = None, host: Host = 
 
 async def _set(
     registry: RegistryClient, method: str, word: str | None, where: Where | None, host: str | None
-) -> tuple[Sequence[Json], list[Any]]:
+) -> tuple[Sequence[Identity], list[_Drained]]:
     """Whom it is about, as they were before; and the replies."""
     found = await instances_of(registry, word, where, host)
     path = "/instances/{}/drain".format
-    return found, [await send(registry, method, path(in_path(each["id"]))) for each in found]
+    return found, [await send(registry, method, path(in_path(each["id"])), has=_Drained) for each in found]
 
 
-def _show(lines: list[str], replies: list[Any], output: str) -> None:
+def _show(lines: list[str], replies: list[_Drained], output: str) -> None:
     put_done([reply["instance"] for reply in replies], lines, output, whole=replies)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any, NotRequired
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
-from discovery.cli.connection import Json, ask, get, in_path, understood
+from discovery.cli.connection import Placed, ask, get, in_path
 from discovery.cli.events import line
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
+from discovery.client.event_stream import EventContent
+from discovery.client.replies import OwnZone
 
 _COLUMNS = (
     Column("address", address),
@@ -27,7 +30,13 @@ _COLUMNS = (
 )
 
 
-def _checks(account: Json) -> str:
+class _Account(Placed):
+    served: bool
+    heartbeats: NotRequired[dict[str, Any]]
+    checkStates: NotRequired[dict[str, dict[str, Any]]]  # noqa: N815 - as JSON has it
+
+
+def _checks(account: _Account) -> str:
     return "; ".join(f"{id} {state['health']}" for id, state in account.get("checkStates", {}).items())
 
 
@@ -35,7 +44,17 @@ def _checks(account: Json) -> str:
 _CHECKS = Column("checks", _checks, fold=True)
 
 
-@understood()
+class _Explained(TypedDict):
+    """The last four: of an instant before. `zone`: the caller's."""
+
+    explained: list[_Account]
+    zone: NotRequired[OwnZone]
+    down: NotRequired[str | None]
+    gone: NotRequired[list[EventContent]]
+    complete: NotRequired[bool]
+    since: NotRequired[str | None]
+
+
 def explain(
     name: Annotated[str, Parameter(help="of a service")],
     /,
@@ -49,7 +68,7 @@ def explain(
         path, pairs = f"/resolve/{in_path(name)}", [("explain", "1")]
     else:
         path, pairs = f"/services/{in_path(name)}/explain", [("at", at)]
-    found = ask(lambda registry: get(registry, path, pairs))
+    found = ask(lambda registry: get(registry, path, pairs, has=_Explained))
     checked = any("checkStates" in each for each in found["explained"])
     columns = (*_COLUMNS[:4], _CHECKS, *_COLUMNS[4:]) if checked else _COLUMNS
     put_rows(found["explained"], columns, output, name="id", whole=found, empty="no instance")
@@ -58,7 +77,7 @@ def explain(
             say(text)
 
 
-def _besides(found: Json) -> Iterator[str]:
+def _besides(found: _Explained) -> Iterator[str]:
     """What an answer says besides: of the caller's zone, or of the past."""
     if "zone" in found:
         yield found["zone"]["why"]

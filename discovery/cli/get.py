@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from operator import itemgetter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NotRequired
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
 from discovery.cli.commands import group
 from discovery.cli.connection import (
     Filters,
-    Json,
+    Identity,
+    Instances,
+    Listed,
+    Placed,
+    Service,
     all_services,
     ask,
     given,
     in_path,
     one_service,
-    understood,
 )
 from discovery.cli.connection import get as get_json
 from discovery.cli.output import Column, Format, put_record, put_rows, say
 from discovery.cli.times import span
 from discovery.client import RegistryClient
+from discovery.client.replies import Time
 from discovery.core.address import authority
 
 get = group("get")
@@ -46,37 +51,37 @@ Status = Annotated[
 ]
 
 
-def address(instance: Mapping[str, Any]) -> str:
+def address(instance: Placed) -> str:
     return authority(instance["ip"], instance["port"])
 
 
-def _words(instance: Json) -> list[str]:
+def _words(instance: Listed) -> list[str]:
     """Its status, and what stands beside one."""
     words = ["lapsed" if "lapsedAt" in instance else instance["status"]]
     return words + ["warning"] * instance.get("warning", False) + ["permanent"] * ("lease" in instance)
 
 
-def _last_beat(instance: Json) -> str:
+def _last_beat(instance: Listed) -> str:
     return "" if "lease" in instance else f"{span(float(instance['timeSinceHeartbeat'].removesuffix('s')))} ago"
 
 
-def _healthy(place: Json) -> str:
+def _healthy(place: Instances) -> str:
     """`2 of 3`, without those that are kept after their lease."""
     words = _counts(place)
     return f"{words['healthy']} of {len(place['instances']) - words['lapsed']}"
 
 
-def _others(place: Json) -> str:
+def _others(place: Instances) -> str:
     """How it is with the others, and what those say that are healthy."""
     words = sorted(_counts(place).items())
     return ", ".join(f"{count} {word}" for word, count in words if word not in ("healthy", "permanent"))
 
 
-def _counts(place: Json) -> Counter[str]:
+def _counts(place: Instances) -> Counter[str]:
     return Counter(word for each in place["instances"] for word in _words(each))
 
 
-def _each(place: Json, values: Callable[[Json], Iterable[str | None]]) -> list[str]:
+def _each(place: Instances, values: Callable[[Listed], Iterable[str | None]]) -> list[str]:
     return sorted({value for each in place["instances"] for value in values(each) if value is not None})
 
 
@@ -110,7 +115,6 @@ _NOBODY = "nothing is registered that matches"
 
 
 @get.command
-@understood()
 def services(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
     """every service, and how many of its instances are healthy"""
     found, gone = ask(lambda registry: _services_and_gone(registry, status, filters))
@@ -120,7 +124,6 @@ def services(*, status: Status = None, filters: Filters | None = None, output: F
 
 
 @get.command
-@understood()
 def instances(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
     """every instance of every service"""
     found = [
@@ -130,10 +133,9 @@ def instances(*, status: Status = None, filters: Filters | None = None, output: 
 
 
 @get.command
-@understood()
 def hosts(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
     """every address, and what is registered there"""
-    found: dict[str, list[Json]] = {}
+    found: dict[str, list[Listed]] = {}
     for service in ask(lambda registry: _services(registry, status, filters)):
         for each in service["instances"]:
             found.setdefault(each["ip"], []).append(each)
@@ -142,7 +144,6 @@ def hosts(*, status: Status = None, filters: Filters | None = None, output: Form
 
 
 @get.command
-@understood()
 def service(name: Annotated[str, Parameter(help="of a service")], /, *, output: Format = "table") -> None:
     """the instances of one service"""
     found = ask(lambda registry: one_service(registry, name))
@@ -151,27 +152,41 @@ def service(name: Annotated[str, Parameter(help="of a service")], /, *, output: 
 
 
 @get.command
-@understood()
 def instance(id: Annotated[str, Parameter(help="of an instance")], /, *, output: Format = "table") -> None:
     """one instance, with everything that is known of it"""
-    found = ask(lambda registry: get_json(registry, f"/instances/{in_path(id)}"))
+    found = ask(lambda registry: get_json(registry, f"/instances/{in_path(id)}", has=Identity))
     put_record(found, output, name="id")
 
 
-async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Json]:
+async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Service]:
     pairs = (filters or Filters()).pairs() + given(("status", status))
     return [each async for each in all_services(registry, pairs)]
 
 
+class _Lost(TypedDict):
+    instances: int
+    serviceCount: int
+    since: Time | None
+    until: Time | None
+
+
+class _GoneLastHour(TypedDict):
+    lost: _Lost
+
+
+class _Stats(TypedDict):
+    goneLastHour: NotRequired[_GoneLastHour]
+
+
 async def _services_and_gone(
     registry: RegistryClient, status: str | None, filters: Filters | None
-) -> tuple[list[Json], str]:
-    stats = await get_json(registry, "/stats")
+) -> tuple[list[Service], str]:
+    stats = await get_json(registry, "/stats", has=_Stats)
     gone = stats.get("goneLastHour")
     return await _services(registry, status, filters), gone_line(gone["lost"]) if gone else ""
 
 
-def gone_line(lost: Json) -> str:
+def gone_line(lost: _Lost) -> str:
     """Who fell silent or failed the checks within the last hour, and is not back; empty where nobody did. Times are UTC."""
     if not lost["instances"]:
         return ""

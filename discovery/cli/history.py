@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, NotRequired
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from typing_extensions import TypedDict
 
-from discovery.cli.connection import Json, ask, get, given, understood
+from discovery.cli.connection import ask, get, given
 from discovery.cli.events import COLUMNS
 from discovery.cli.output import Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
 from discovery.client import RegistryClient
+from discovery.client.event_stream import EventContent
 
 # Events a request: the server's own most.
 _PAGE = 1000
 
 
-@understood()
+class _History(TypedDict):
+    events: list[EventContent]
+    complete: bool
+    next: NotRequired[str | None]
+    missing: NotRequired[str | None]
+
+
 def history(
     name: Annotated[str | None, Parameter(help="of a service; all if it is not given")] = None,
     /,
@@ -45,13 +53,13 @@ def history(
         say(f"not all of it is here: {found.get('missing') or 'the history has gaps'}")
 
 
-async def _read(registry: RegistryClient, pairs: list[tuple[str, str]], count: int) -> Json:
+async def _read(registry: RegistryClient, pairs: list[tuple[str, str]], count: int) -> _History:
     """As the server's answer, of all its pages together; its events are turned round."""
-    events: list[Any] = []
+    events: list[EventContent] = []
     before: str | None = None
     while True:
         page = given(("limit", min(_PAGE, count - len(events))), ("before", before))
-        found = await get(registry, "/history", [*pairs, *page])
+        found = await get(registry, "/history", [*pairs, *page], has=_History)
         events += found["events"]
         before = found.get("next")
         if before is None or not found["events"] or len(events) >= count:

@@ -7,14 +7,20 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from typing_extensions import TypedDict
 
-from discovery.cli.connection import Json, ask, send, understood
+from discovery.cli.connection import Json, ask, send
 from discovery.cli.errors import WrongArguments
 from discovery.cli.output import Format, put_record
 from discovery.cli.times import as_seconds
 
 
-@understood()
+class _Logged(TypedDict):
+    queries: bool
+    accesses: bool
+    level: str
+
+
 def log(
     off: Annotated[Literal["off"] | None, Parameter(help="everything as it is configured")] = None,
     /,
@@ -50,4 +56,4 @@ def log(
     if body and not (queries or accesses or level):
         raise WrongArguments("say what to log: --queries, --accesses or --level")
     ask_for = ("PUT", "/admin/log", body) if off or body else ("GET", "/admin/log")
-    put_record(ask(lambda registry: send(registry, *ask_for)), output, name="level")
+    put_record(ask(lambda registry: send(registry, *ask_for, has=_Logged)), output, name="level")

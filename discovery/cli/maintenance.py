@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
 from discovery.cli.commands import group
-from discovery.cli.connection import Json, ask, get, in_path, send, understood
+from discovery.cli.connection import Done, Json, ask, get, in_path, send
 from discovery.cli.errors import WrongArguments
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_line, put_rows
@@ -20,8 +21,23 @@ from discovery.rest.api.times import iso
 maintenance = group("maintenance")
 
 
-def _address(window: Json) -> str:
-    return address(window) if "ip" in window else "all"
+class _Begun(TypedDict):
+    until: str
+    reason: str
+
+
+class _Window(_Begun):
+    serviceName: str
+    ip: NotRequired[str]
+    port: NotRequired[int | None]
+
+
+class _Windows(TypedDict):
+    windows: list[_Window]
+
+
+def _address(window: _Window) -> str:
+    return address({"ip": window["ip"], "port": window["port"]}) if "ip" in window and "port" in window else "all"
 
 
 _COLUMNS = (
@@ -33,7 +49,6 @@ _COLUMNS = (
 
 
 @maintenance.command
-@understood()
 def begin(
     target: Word = None,
     /,
@@ -56,7 +71,6 @@ def begin(
 
 
 @maintenance.command
-@understood()
 def end(target: Word = None, /, *, where: Where | None = None) -> None:
     """let it come back before its time"""
     for path, _ in ask(lambda registry: _at(registry, "DELETE", target, where, None)):
@@ -64,10 +78,9 @@ def end(target: Word = None, /, *, where: Where | None = None) -> None:
 
 
 @maintenance.command(name="list")
-@understood()
 def list_(*, output: Format = "table") -> None:
     """every window there is"""
-    windows = ask(lambda registry: get(registry, "/maintenance"))["windows"]
+    windows = ask(lambda registry: get(registry, "/maintenance", has=_Windows))["windows"]
     put_rows(windows, _COLUMNS, output, name="service", empty="nothing is in maintenance")
 
 
@@ -75,17 +88,20 @@ async def _at(
     registry: RegistryClient, method: str, word: str | None, where: Where | None, body: Json | None
 ) -> list[tuple[str, Any]]:
     """What it is about, and the reply: once for a whole service, else for each instance."""
+    has: type[Done | _Begun] = Done if body is None else _Begun
     if word is None:
         raise WrongArguments("a service's name or an instance's id is missing")
     if where in (None, EVERYWHERE):
         try:
             path = f"/instances/{in_path(word)}/maintenance"
-            return [(word, await send(registry, method, path, body))]
+            return [(word, await send(registry, method, path, body, has=has))]
         except Refused as error:
             if error.code != "INSTANCE_UNKNOWN":
                 raise
         path = f"/services/{in_path(word)}/maintenance"
-        return [(word, await send(registry, method, path, body))]
+        return [(word, await send(registry, method, path, body, has=has))]
     found = await instances_of(registry, word, where)
     paths = [(each, f"/instances/{in_path(each['id'])}/maintenance") for each in found]
-    return [(f"{each['name']} {address(each)}", await send(registry, method, path, body)) for each, path in paths]
+    return [
+        (f"{each['name']} {address(each)}", await send(registry, method, path, body, has=has)) for each, path in paths
+    ]

@@ -5,13 +5,16 @@ instances and askers by zone, and how many of the answers crossed.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import NotRequired
 
-from discovery.cli.connection import Json, ask, understood
+from typing_extensions import TypedDict
+
+from discovery.cli.connection import Json, ask
 from discovery.cli.connection import get as get_json
 from discovery.cli.get import get
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import span
-from discovery.client.replies import epoch
+from discovery.client.replies import Finite, Time, epoch
 
 _NODE = (
     Column("node", fold=True),
@@ -39,15 +42,53 @@ _HERE = "this node heard them last, and another one may hear them now"
 _NAMES = 3
 
 
+class _Holds(TypedDict):
+    instances: int
+    services: list[str]
+
+
+class _Node(TypedDict):
+    node: str
+    silent: bool
+    lastHeardSeconds: Finite
+    silentForSeconds: Finite | None
+    version: NotRequired[str | None]
+    holds: NotRequired[_Holds]
+
+
+class _Engine(TypedDict):
+    node: str
+    leads: bool
+    fresh: bool
+    nodes: list[_Node]
+    leader: NotRequired[str | None]
+    lagSeconds: NotRequired[Finite]
+    movedTo: NotRequired[object]
+    heldHere: NotRequired[_Holds]
+    heldThroughUnknownNodes: NotRequired[_Holds]
+
+
+class _BrakeHold(TypedDict):
+    serviceName: str
+    suspects: int
+    since: Time
+    until: Time
+
+
+class _Stats(TypedDict):
+    activeInstances: int
+    engine: NotRequired[_Engine]
+    brakeHolds: NotRequired[list[_BrakeHold]]
+
+
 # A single node has nothing to say of others.
-_ALONE: Json = {"node": "this one alone", "leads": True, "fresh": True, "nodes": []}
+_ALONE: _Engine = {"node": "this one alone", "leads": True, "fresh": True, "nodes": []}
 
 
 @get.command
-@understood()
 def nodes(*, output: Format = "table") -> None:
     """the nodes of the registry, as the one that is asked hears them"""
-    found = ask(lambda registry: get_json(registry, "/stats"))
+    found = ask(lambda registry: get_json(registry, "/stats", has=_Stats))
     engine = found.get("engine") or _ALONE
     own = {
         **{name: engine.get(name) for name in ("node", "version", "revision", "endpoint", "cluster")},
@@ -71,10 +112,9 @@ def nodes(*, output: Format = "table") -> None:
 
 
 @get.command
-@understood()
 def holds(*, output: Format = "table") -> None:
     """who keeps silent instances in the answers, and for how much longer: silent nodes, and the brake"""
-    found = ask(lambda registry: get_json(registry, "/stats"))
+    found = ask(lambda registry: get_json(registry, "/stats", has=_Stats))
     engine = found.get("engine") or _ALONE
     rows: list[Json] = [
         {
@@ -104,7 +144,7 @@ def holds(*, output: Format = "table") -> None:
     put_rows(rows, _HOLD, output, name="heldBy", empty=empty)
 
 
-def _held(holds: Json | None) -> str:
+def _held(holds: _Holds | None) -> str:
     if not holds or not holds["instances"]:
         return ""
     return f"{holds['instances']} of {_named(holds['services'])}"
@@ -121,15 +161,41 @@ def _yes(so: bool) -> str:
 # -- zones
 
 
-def _crossed(zone: Json) -> str:
+class _Limping(TypedDict):
+    service: str
+    healthy: int
+    known: int
+
+
+class _Zone(TypedDict):
+    zone: str
+    networks: list[str]
+    networkCount: int
+    services: int
+    instances: int
+    healthy: int
+    missing: int
+    askers: int
+    answers: int
+    crossed: int
+    limping: list[_Limping]
+
+
+class _Zones(TypedDict):
+    minHealthy: int | None
+    zones: list[_Zone]
+    others: int
+
+
+def _crossed(zone: _Zone) -> str:
     return f"{round(100 * zone['crossed'] / zone['answers'])} %" if zone["answers"] else ""
 
 
-def _limping(zone: Json) -> str:
+def _limping(zone: _Zone) -> str:
     return ", ".join(f"{each['service']} {each['healthy']} of {each['known']}" for each in zone["limping"])
 
 
-def _networks(zone: Json) -> str:
+def _networks(zone: _Zone) -> str:
     more = zone["networkCount"] - len(zone["networks"])
     return ", ".join([*zone["networks"], *([f"and {more} more"] if more else [])])
 
@@ -148,10 +214,9 @@ _ZONE = (
 
 
 @get.command
-@understood()
 def zones(*, output: Format = "table") -> None:
     """instances and askers by zone, and the share of answers that crossed"""
-    found = ask(lambda registry: get_json(registry, "/zones"))
+    found = ask(lambda registry: get_json(registry, "/zones", has=_Zones))
     put_rows(found["zones"], _ZONE, output, name="zone", whole=found, empty="no instance says in which zone it is")
     if output in ("table", "wide"):
         if found["others"]:

@@ -8,15 +8,17 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from pydantic.alias_generators import to_camel
+from typing_extensions import TypedDict
 
 from discovery.cli.checks import checks_of
-from discovery.cli.connection import Json, ask, in_path, key_values, send, understood
+from discovery.cli.connection import Done, Identity, Json, ask, in_path, key_values, send, shaped
 from discovery.cli.errors import Failed
 from discovery.cli.get import address
 from discovery.cli.output import Format, put_done
 from discovery.cli.targets import Where, Word, instances_of
 from discovery.cli.times import as_seconds
 from discovery.client import RegistryClient
+from discovery.client.replies import Finite
 
 
 @Parameter(name="*")
@@ -84,7 +86,11 @@ class _Own:
         return {key: value for key, value in every.items() if value is not None and value is not False}
 
 
-@understood()
+class _Registered(TypedDict):
+    instance: Identity
+    heartbeatIntervalMs: Finite
+
+
 def register(
     name: Annotated[str, Parameter(help="of the service")],
     /,
@@ -99,9 +105,13 @@ def register(
 ) -> None:
     body = {"name": name, "ip": ip, "port": port, **(own or _Own()).given()}
     body |= {to_camel(field): value for field, value in (fields or Fields()).given().items()}
-    reply = ask(lambda registry: registry.register(body)).content
+    reply = ask(lambda registry: _register(registry, body))
     line = f"registered {named(reply['instance'])}; {_next(reply['heartbeatIntervalMs'] / 1000, body)}"
     put_done([reply["instance"]], [line], output, whole=reply)
+
+
+async def _register(registry: RegistryClient, body: Json) -> _Registered:
+    return shaped(await registry.register(body), _Registered)
 
 
 def _next(every: float, body: Json) -> str:
@@ -110,7 +120,6 @@ def _next(every: float, body: Json) -> str:
     return f"it has to send a heartbeat every {every:.1f} s"
 
 
-@understood()
 def deregister(
     target: Word = None,
     /,
@@ -123,14 +132,16 @@ def deregister(
     put_done(found, [f"deregistered {named(each)}" for each in found], output, whole=found)
 
 
-async def _deregister(registry: RegistryClient, target: str | None, where: Where | None, all: bool) -> Sequence[Json]:
+async def _deregister(
+    registry: RegistryClient, target: str | None, where: Where | None, all: bool
+) -> Sequence[Identity]:
     found = await instances_of(registry, target, where)
     if len(found) > 1 and not all:
         raise Failed(f"{target} has {len(found)} instances: name one with --ip and --port, or all of them with --all")
     for each in found:
-        await send(registry, "DELETE", f"/instances/{in_path(each['id'])}")
+        await send(registry, "DELETE", f"/instances/{in_path(each['id'])}", has=Done)
     return found
 
 
-def named(instance: Json) -> str:
+def named(instance: Identity) -> str:
     return f"{instance['name']} {address(instance)} [id {instance['id']}]"

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
-from discovery.cli.connection import Filters, Json, ask, get, given, in_path, understood
+from discovery.cli.connection import Filters, Placed, ask, get, given, in_path
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.get import INSTANCE
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import span
-from discovery.client.replies import epoch
+from discovery.client.replies import OwnZone, Time, epoch
 
 _RECORDS = (Column("name", fold=True), Column("ttl", right=True), Column("type"), Column("data", fold=True))
 
 
-@understood()
+class _Instance(Placed):
+    lastHeartbeat: Time  # noqa: N815 - as JSON has it
+
+
+class _Resolved(TypedDict):
+    instances: list[_Instance]
+    timestamp: Time
+    zone: NotRequired[OwnZone]
+
+
 def resolve(
     name: Annotated[str, Parameter(help="of a service; with --dns also a whole name such as web.svc.local")],
     /,
@@ -42,7 +52,7 @@ def resolve(
             )
         _over_dns(name, domain, dns_server, output)
         return
-    found = ask(lambda registry: get(registry, f"/resolve/{in_path(name)}", pairs))
+    found = ask(lambda registry: get(registry, f"/resolve/{in_path(name)}", pairs, has=_Resolved))
     put_rows(found["instances"], _columns(epoch(found["timestamp"])), output, name="address", whole=found)
     if "zone" in found and output in ("table", "wide"):
         say(f"{found['zone']['why']}; the first {found['zone']['first']} are to be used")
@@ -51,7 +61,7 @@ def resolve(
 def _columns(now: float) -> tuple[Column, ...]:
     """As of `get instances`: here all are of one service."""
 
-    def last_beat(instance: Json) -> str:
+    def last_beat(instance: _Instance) -> str:
         return f"{span(now - epoch(instance['lastHeartbeat']))} ago"
 
     own = {"status": Column("status"), "lastBeat": Column("lastBeat", last_beat, right=True)}

@@ -9,12 +9,13 @@ import secrets
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from cyclopts import Parameter
+from typing_extensions import TypedDict
 
 from discovery.cli.commands import group
-from discovery.cli.connection import Json, ask, get, in_path, send, understood
+from discovery.cli.connection import ask, get, in_path, send
 from discovery.cli.env_file import EnvFile, use
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.output import Column, Format, put_line, put_rows, say
@@ -57,7 +58,6 @@ def new(
 
 
 @token.command(name="list")
-@understood()
 def list_(*, file: _File = None, env_file: EnvFile = None, output: Format = "table") -> None:
     """show who has a token, with which rights, until when, and what the registry knows of its use"""
     tokens, known = read(_file(file, env_file)), _asked()
@@ -67,7 +67,6 @@ def list_(*, file: _File = None, env_file: EnvFile = None, output: Format = "tab
 
 
 @token.command
-@understood()
 def revoke(
     name: Annotated[str | None, Parameter(help="whose token")] = None,
     /,
@@ -92,26 +91,47 @@ def revoke(
 
 
 @token.command
-@understood()
 def restore(sha256: Annotated[str, Parameter(help="of its secret, as `revoke` showed it")], /) -> None:
     """forget that a token was revoked: nodes that have it in a file take it again"""
     found = ask(lambda registry: _delete(registry, f"/admin/revocations/{in_path(sha256)}"))
     put_line(f"{_named(found)} is no longer revoked")
 
 
-def _asked() -> Json:
+def _asked() -> _Known:
     """What the node that answers knows; nothing, and why, where none does."""
     try:
-        known: Json = ask(lambda registry: get(registry, "/admin/tokens"))
-        return known
+        return ask(lambda registry: get(registry, "/admin/tokens", has=_Known))
     except (Failed, WrongArguments) as error:
         say(f"which are revoked and when each was used last is not known: {error}")
         return {"tokens": [], "revoked": []}
 
 
-async def _delete(registry: RegistryClient, path: str) -> Json:
-    reply: Json = (await send(registry, "DELETE", path))["token"]
-    return reply
+class _Used(TypedDict):
+    name: str
+    lastUsed: NotRequired[str | None]
+
+
+class _Digest(TypedDict):
+    sha256: str
+
+
+class _Known(TypedDict):
+    tokens: list[_Used]
+    revoked: list[_Digest]
+
+
+class _Revoked(TypedDict):
+    name: str
+    sha256: str
+    revokedAt: str
+
+
+class _Reply(TypedDict):
+    token: _Revoked
+
+
+async def _delete(registry: RegistryClient, path: str) -> _Revoked:
+    return (await send(registry, "DELETE", path, has=_Reply))["token"]
 
 
 def _known(name: str, given: Path | None, env_file: Path | None) -> str:
@@ -123,7 +143,7 @@ def _known(name: str, given: Path | None, env_file: Path | None) -> str:
     return found[0] if found else name
 
 
-def _named(found: Json) -> str:
+def _named(found: _Revoked) -> str:
     return f"{found['name'] or 'the token'} [sha256 {found['sha256']}]"
 
 
@@ -139,7 +159,7 @@ _COLUMNS = (
 )
 
 
-def _row(token: Token, known: Json, now: float) -> dict[str, object]:
+def _row(token: Token, known: _Known, now: float) -> dict[str, object]:
     expired = token.expires is not None and now >= token.expires
     revoked = token.digest.hex() in {each["sha256"] for each in known["revoked"]}
     return {

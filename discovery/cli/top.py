@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from operator import itemgetter
-from typing import TYPE_CHECKING, Annotated
+from types import GenericAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from pydantic import create_model
 
-from discovery.cli.connection import Json, ask, get, given, understood
+from discovery.cli.connection import Json, ask, get, given
 from discovery.cli.output import Column, Format, on_a_terminal, put_data, put_line, put_table, show, table
 from discovery.client import RegistryClient
 
@@ -24,9 +27,18 @@ _LISTS = (
     ("httpClients", "client", "HTTP client", "requests"),
     ("services", "service", "service", "changes"),
 )
+_MODEL: Callable[..., Any] = create_model
+_SHAPE = _MODEL(
+    "Top",
+    minutes=int,
+    timestamp=str,
+    **{
+        key: GenericAlias(list, _MODEL(key, **{field: str, counted: int, "error": int}))
+        for key, field, _, counted in _LISTS
+    },
+)
 
 
-@understood()
 def top(
     *,
     minutes: Annotated[int | None, Parameter(help="how far back, 1 to 10", validator=Number(gte=1))] = None,
@@ -58,8 +70,7 @@ def top(
 
 async def _read(registry: RegistryClient, minutes: int | None, limit: int | None) -> Json:
     pairs = given(("minutes", minutes), ("limit", limit))
-    found: Json = await get(registry, "/top", pairs)
-    return found
+    return await get(registry, "/top", pairs, has=_SHAPE)
 
 
 async def _live(registry: RegistryClient, minutes: int | None, limit: int | None, every: float) -> None:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from typing_extensions import TypedDict
 
-from discovery.cli.connection import Filters, ask, content_of, in_path, understood
+from discovery.cli.connection import Filters, ask, in_path, shaped
 from discovery.cli.errors import Failed
 from discovery.cli.events import query
 from discovery.cli.output import put_line, say
@@ -24,7 +25,14 @@ _PAUSE = 0.5
 _ONE_ANSWER = 2.0
 
 
-@understood()
+class _Instance(TypedDict):
+    status: str
+
+
+class _Resolved(TypedDict):
+    instances: list[_Instance]
+
+
 def wait(
     name: Annotated[str, Parameter(help="of a service")],
     /,
@@ -65,7 +73,7 @@ async def _wait(registry: RegistryClient, name: str, healthy: int, deadline: flo
             index = 0  # whoever answers next may count anew
             await asyncio.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
             continue
-        found = content_of(reply)
+        found = shaped(reply, _Resolved)
         count, index = sum(each["status"] == "healthy" for each in found["instances"]), reply.index or 0
         if count >= healthy or left <= 0:
             return count

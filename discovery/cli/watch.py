@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from discovery.cli.connection import Filters, all_services, ask, one_service, understood
-from discovery.cli.errors import Failed
+from discovery.cli.connection import Filters, all_services, ask, one_service
 from discovery.cli.events import line, query
 from discovery.cli.get import INSTANCE, SERVICE
 from discovery.cli.output import Column, Format, Row, cell, on_a_terminal, put_rows, show, table
@@ -27,7 +26,6 @@ _CHANGES = 8
 _EVERY = 5.0
 
 
-@understood()
 def watch(
     name: Annotated[str | None, Parameter(help="of a service; all if it is not given")] = None,
     /,
@@ -101,9 +99,8 @@ class _View:
 
     async def _read_if_there(self, registry: RegistryClient) -> None:
         try:
-            with understood():
-                await self.read(registry)
-        except (RegistryError, Failed) as error:
+            await self.read(registry)
+        except RegistryError as error:
             if isinstance(error, Refused) and error.code == "SERVICE_UNKNOWN":  # yet, or any more
                 self.found, self.rows = {}, []
             else:

@@ -227,10 +227,9 @@ def test_what_is_nested_too_deeply_to_be_shown_is_said_in_one_line() -> None:
 
 
 def test_json_that_no_registry_gives_names_the_field() -> None:
-    body = {name: value for name, value in REPLY.items() if name != "timestamp"}
-    with saying(reply("200 OK", "application/json", json.dumps(body))) as url:
+    with saying(reply("200 OK", "application/json", json.dumps(REPLY | {"timestamp": 7}))) as url:
         said = At(url)("resolve", "web").said
-    assert f"{url} is no registry: it answered with JSON that no registry gives (there is no 'timestamp')" in said
+    assert f"{url} is no registry: it answered with JSON that no registry gives (timestamp: " in said
 
 
 def test_an_older_server_without_the_route() -> None:

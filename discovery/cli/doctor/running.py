@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TypeVar
+from typing import NotRequired, TypeVar
 
-from discovery.cli.connection import Json, understood
+from typing_extensions import TypedDict
+
 from discovery.cli.doctor.advice import reachable
 from discovery.cli.doctor.finding import Finding, ok, problem, warning
 from discovery.cli.errors import Failed
 from discovery.client import RegistryClient, RegistryError, UnreadableToken, UnusableCertificate
-from discovery.client.replies import epoch
+from discovery.client.replies import Time, epoch
 from discovery.core.address import authority
 from discovery.settings import Settings
 
 T = TypeVar("T")
 
-# Of /health.
-_OURS = "service-registry"
 # Seconds for it to say that it is one.
 _PATIENCE = 2
 # Seconds after which nobody may know any more why an instance is there that nobody beats for.
@@ -28,56 +27,98 @@ _LONG = 30 * 86400.0
 _NAMED = 20
 
 
+class _Warned(TypedDict):
+    code: str
+    severity: str
+    count: int
+    text: NotRequired[str]
+    since: NotRequired[str]
+    see: NotRequired[str]
+
+
+class _Ready(TypedDict):
+    warnings: list[_Warned]
+
+
+class _Health(TypedDict):
+    service: str
+    version: str
+
+
+class _Permanent(TypedDict):
+    id: str
+    ip: str
+    port: int | None
+    registeredAt: Time
+    check: NotRequired[object]
+    checks: NotRequired[object]
+
+
+class _Service(TypedDict):
+    changedAt: Time | None
+    instances: list[_Permanent]
+
+
+class _Services(TypedDict):
+    services: dict[str, _Service]
+    timestamp: Time
+
+
 def registry_at(given: Settings) -> str | None:
     """The version of the registry that answers on HOST and PORT, if it is one."""
-    return _answer(
-        given, "/health", lambda health: f"version {health['version']}" if health["service"] == _OURS else None
-    )
+    health = _answer(given, "/health", _Health)
+    return f"version {health['version']}" if health and health["service"] == "service-registry" else None
 
 
-def _answer(given: Settings, path: str, read: Callable[[Json], T]) -> T | None:
-    """What `read` makes of it. None: no registry answers there, or none that shows it. Failed where nobody could be asked for it."""
+def _answer(given: Settings, path: str, has: type[T]) -> T | None:
+    """None: no registry answers there, or none that shows it. Failed where nobody could be asked for it."""
     url = f"{'http' if given.tls_cert is None else 'https'}://{authority(reachable(given.host[0]), given.port)}"
 
     async def asked() -> T:
         async with RegistryClient(url, timeout=_PATIENCE) as registry:
-            reply = await registry.request("GET", path, accept=(HTTPStatus.SERVICE_UNAVAILABLE,))
-        with understood(url):
-            return read(reply.content)
+            return (await registry.request("GET", path, accept=(HTTPStatus.SERVICE_UNAVAILABLE,))).of_shape(has)
 
     try:
         return asyncio.run(asked())
     except (UnreadableToken, UnusableCertificate) as error:
         raise Failed(str(error)) from None
-    except (RegistryError, Failed):
+    except RegistryError:
         return None
 
 
 def warnings(given: Settings) -> Iterator[Finding]:
     """What the server says that runs here."""
-    found = _answer(given, "/ready", lambda ready: [_warned(each) for each in ready["warnings"]])
-    if found is None:
+    ready = _answer(given, "/ready", _Ready)
+    if ready is None:
         yield ok("no registry answers here that could be asked for its warnings")
-    else:
-        yield from found or [ok("the registry that runs here warns of nothing")]
-
-
-def _warned(said: Json) -> Finding:
-    text = (
-        said.get("text") or f"{said['count']} of {said['code']}; set DISCOVERY_TOKEN to one that may read to see more"
-    )
-    since = f" (since {said['since']}, {said['see']})" if "since" in said and "see" in said else ""
-    return (problem if said["severity"] == "critical" else warning)(text + since)
+        return
+    if not ready["warnings"]:
+        yield ok("the registry that runs here warns of nothing")
+    for each in ready["warnings"]:
+        text = (
+            each.get("text")
+            or f"{each['count']} of {each['code']}; set DISCOVERY_TOKEN to one that may read to see more"
+        )
+        since = f" (since {each['since']}, {each['see']})" if "since" in each and "see" in each else ""
+        yield (problem if each["severity"] == "critical" else warning)(text + since)
 
 
 def permanent(given: Settings) -> Iterator[Finding]:
     """Instances without a lease that nothing checks, of services that have not changed for so long: they may be long gone."""
-    forgotten = _answer(given, "/services?status=permanent", _forgotten)
-    if forgotten is None:
+    found = _answer(given, "/services?status=permanent", _Services)
+    if found is None:
         yield ok(
             "no registry answers here that lists its instances; where one runs, set DISCOVERY_TOKEN to one that may read"
         )
         return
+    before = epoch(found["timestamp"]) - _LONG
+    forgotten = [
+        f"{name} {authority(each['ip'], each['port'])} [id {each['id']}]"
+        for name, service in found["services"].items()
+        if service["changedAt"] is None or epoch(service["changedAt"]) <= before
+        for each in service["instances"]
+        if not each.keys() & {"check", "checks"} and epoch(each["registeredAt"]) <= before
+    ]
     for text in forgotten[:_NAMED]:
         yield warning(
             f"{text} has no lease, nothing checks it, and nothing of its service has changed for 30 days: is it still there? "
@@ -89,14 +130,3 @@ def permanent(given: Settings) -> Iterator[Finding]:
         )
     if not forgotten:
         yield ok("every instance without a lease is checked, or of a service that has changed within 30 days")
-
-
-def _forgotten(found: Json) -> list[str]:
-    before = epoch(found["timestamp"]) - _LONG
-    return [
-        f"{name} {authority(each['ip'], each['port'])} [id {each['id']}]"
-        for name, service in found["services"].items()
-        if service["changedAt"] is None or epoch(service["changedAt"]) <= before
-        for each in service["instances"]
-        if not each.keys() & {"check", "checks"} and epoch(each["registeredAt"]) <= before
-    ]
