@@ -51,7 +51,7 @@ from discovery.plugins import (
     traces,
     transfer,
 )
-from discovery.rest.guard.rate import RegisterRate
+from discovery.rest.guard.admission import RegisterRate
 from discovery.settings import Settings, client_zones, read_client_zones
 from discovery.store.brake import Brake
 from discovery.store.change_log import log_commit

@@ -20,14 +20,12 @@ from discovery.dns import dig
 from discovery.dns.message.query import fresh_for
 from discovery.plugins import Seams
 from discovery.rest.api.batches import Batches
-from discovery.rest.api.beating import Beating
-from discovery.rest.api.dns.dig import Dig, Place
-from discovery.rest.api.dns.doh import DnsOverHttps, Respond
+from discovery.rest.api.beating import Beating, Reporting
+from discovery.rest.api.dns import Dig, DnsOverHttps, Place, Respond
 from discovery.rest.api.documents import Documents
 from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
-from discovery.rest.api.reporting import Reporting
 from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.route import Right
 from discovery.rest.api.router import Router

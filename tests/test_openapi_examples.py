@@ -15,7 +15,7 @@ import jsonschema_rs
 import pytest
 
 from discovery.rest.api.codes import CODES
-from discovery.rest.api.dns.doh import MEDIA_TYPE as DNS
+from discovery.rest.api.dns import MEDIA_TYPE as DNS
 from discovery.rest.api.example import FIRST, SECOND, SHA256, Example
 from discovery.rest.api.openapi import Exchange, exchanges
 from discovery.rest.api.route import Route

@@ -19,8 +19,8 @@ from discovery.cli.env_file import DataDir, EnvFile, data_folder, use
 from discovery.cli.errors import Failed
 from discovery.cli.output import put_line
 from discovery.core.kinds import DrainEvent, TokenEvent
+from discovery.engines.etcd.administration import Migration
 from discovery.engines.etcd.conf import Conf
-from discovery.engines.etcd.migration import Migration
 from discovery.engines.etcd.settings import EtcdSettings
 from discovery.plugins.journal import files, moved
 from discovery.plugins.journal.files import FILE

@@ -21,8 +21,7 @@ from discovery.dns.zones.zone import LiveNames, Zone
 from discovery.rest.api.following.waiting import LongPolls
 from discovery.rest.api.registering import ImportedAs
 from discovery.rest.api.route import Route
-from discovery.rest.guard.admission import Admit
-from discovery.rest.guard.rate import RegisterRate
+from discovery.rest.guard.admission import Admit, RegisterRate
 from discovery.rest.http.traffic import Traffic as HttpTraffic
 from discovery.store.engine import Engine, WriteSeams
 from discovery.store.registry import Registry

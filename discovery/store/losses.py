@@ -1,18 +1,20 @@
 """Who left the answers lately, by silence or failed checks or because somebody asked for it: what the warnings about services say, and what
-has gone within the last hour and not come back. It follows the commits. Pure; epoch seconds.
+has gone within the last hour and not come back. And by where from, how many copies of other registries' instances there are, and how
+many of them are held as suspects because nothing is heard of their import. All follow the commits. Pure; epoch seconds.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
 from discovery.core.event import Commit, InstanceEvent, Kind, instant_of
 from discovery.core.instance import Instance, Key
+from discovery.core.metric import Metric
 from discovery.core.moment import to_the_second
-from discovery.core.status import DOWN, Status
+from discovery.core.status import DOWN, SILENT, Status
 from discovery.core.warning import Concern, critical, warning
 
 # Half of a service's instances within so many seconds are no coincidence.
@@ -20,22 +22,10 @@ WINDOW = 300.0
 # Seconds for which who has gone is remembered, and 300 octets for each. Beyond so many, those that went longest ago are forgotten.
 KEPT = 3600.0
 MAX_GONE = 10_000
-# Services that are named of those whose instances have gone.
-_MOST_NAMED = 8
 
 _NONE_YET: dict[Status | None, int] = dict.fromkeys((None, *Status), 0)  # None: less, for each that is registered
 _SERVED = (Status.HEALTHY, Status.SUSPECT, Status.FLAPPING)
 _SERVED_OR_DOWN = (*_SERVED, *DOWN)
-
-
-class GoneTogether(NamedTuple):
-    """`services`: the folded names of the first of them."""
-
-    instances: int = 0
-    service_count: int = 0
-    services: tuple[str, ...] = ()
-    since: float | None = None
-    until: float | None = None
 
 
 class _Loss(NamedTuple):
@@ -168,9 +158,12 @@ class Losses:
             if len(into) > MAX_GONE:
                 into.popitem(last=False)
 
-    def gone(self, wall: float) -> Mapping[str, GoneTogether]:
-        """Within the last hour, and not back: `lost`, who fell silent or failed the checks, and `ended`, who was to go."""
-        return {"lost": _together(self._lost, wall - KEPT), "ended": _together(self._ended, wall - KEPT)}
+    def gone(self, wall: float) -> Mapping[str, Mapping[Key, float]]:
+        """Within the last hour, and not back: `lost`, who fell silent or failed the checks, and `ended`, who was to go; each since when."""
+        for gone in (self._lost, self._ended):
+            while gone and next(iter(gone.values())) <= wall - KEPT:
+                gone.popitem(last=False)
+        return {"lost": self._lost, "ended": self._ended}
 
     # -- warnings
 
@@ -226,15 +219,6 @@ def _held(name: str, service: _Service) -> str | None:
     )
 
 
-def _together(gone: OrderedDict[Key, float], since: float) -> GoneTogether:
-    while gone and next(iter(gone.values())) <= since:
-        gone.popitem(last=False)
-    if not gone:
-        return GoneTogether()
-    services = dict.fromkeys(key.service for key in gone)
-    return GoneTogether(len(gone), len(services), tuple(services)[:_MOST_NAMED], min(gone.values()), max(gone.values()))
-
-
 def _ends_silence(event: InstanceEvent, before: Status | None, after: Status | None, is_lost: bool) -> bool:
     """Whether one that was lost is back, or somebody said what is to become of it."""
     if before is None:
@@ -253,8 +237,53 @@ def _statuses(event: InstanceEvent) -> tuple[Status | None, Status | None]:
 
 
 def _status(instance: Instance | None) -> Status | None:
-    """Who is held because its registration asks for it is no loss: see `copies`."""
+    """Who is held because its registration asks for it is no loss: see `Copies`."""
     if instance is None:
         return None
     is_held = instance.status is Status.SUSPECT and instance.spec.hold
     return Status.HEALTHY if is_held else instance.status
+
+
+# -- what imports have brought from other registries
+
+
+class Copies:
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, Status]] = Counter()
+
+    def follow_commit(self, commit: Commit) -> None:
+        for event in commit.events:
+            if isinstance(event, InstanceEvent):
+                self._count(event.before, -1)
+                self._count(event.after, 1)
+
+    def _count(self, instance: Instance | None, by: int) -> None:
+        if instance is not None and (origin := instance.spec.imported_from) is not None:
+            self._counts[origin, instance.status] += by
+            if not self._counts[origin, instance.status]:
+                del self._counts[origin, instance.status]
+
+    def concern(self) -> Concern:
+        return critical("import_silent", self._silent)
+
+    def _silent(self) -> Mapping[str, str]:
+        silent, all_ = Counter[str](), Counter[str]()
+        for (origin, status), count in self._counts.items():
+            all_[origin] += count
+            silent[origin] += count * (status in SILENT)
+        return {origin: _told(origin, count, all_[origin]) for origin, count in silent.items() if count}
+
+    def metric(self) -> Metric:
+        return Metric(
+            "gauge", "discovery_imported_instances", "Copies of other registries' instances, by status.", self._read, ("origin", "status")
+        )  # fmt: skip
+
+    def _read(self) -> Mapping[tuple[str, ...], float]:
+        return {(origin, str(status)): count for (origin, status), count in self._counts.items()}
+
+
+def _told(origin: str, silent: int, count: int) -> str:
+    return (
+        f"{silent} of {count} copies from {origin} are renewed no longer: they are suspects for the --hold of their import, and then go; "
+        f"does {origin} answer, and does `discovery import {origin} --follow` run, and say why?"
+    )

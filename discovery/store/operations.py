@@ -1,13 +1,31 @@
-"""What operators and zone files say: drains, maintenance windows, deregistrations of many, settings, names."""
+"""What operators, zone files and plugins say: drains, maintenance windows, deregistrations of many, settings, names, tokens, documents."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from discovery.core.instance import Instance, Key
-from discovery.core.kinds import RegistrySettings, SettingsEvent, ZonesEvent
+from discovery.core.kinds import (
+    Document,
+    DocumentEvent,
+    DocumentKey,
+    RegistrySettings,
+    Revocation,
+    SettingsEvent,
+    TokenEvent,
+    ZonesEvent,
+)
 from discovery.core.maintenance import Scope, Window
-from discovery.store.errors import NoWindow, TooManyWindows, UnknownService
+from discovery.core.name import plain_text
+from discovery.core.remembered import Change, packed
+from discovery.store.errors import (
+    NotRevoked,
+    NoWindow,
+    TooManyDocuments,
+    TooManyRevoked,
+    TooManyWindows,
+    UnknownService,
+)
 from discovery.store.registrants import deregister
 from discovery.store.rules import catch_up, override_status, set_window, settle
 from discovery.store.transaction import Transaction
@@ -166,3 +184,94 @@ class ReloadZones(Write[None]):
     def decide(self, txn: Transaction) -> None:
         txn.authorize(None)
         txn.add(ZonesEvent(self.reason))
+
+
+# -- tokens that are revoked on every node, whatever their files say: who holds tokens asks `State.revoked` at each request
+
+# As many as two files of tokens have. GET /admin/tokens lists them all, 5 µs each.
+MAX_REVOKED = 2_000
+
+
+@dataclass(frozen=True)
+class RevokeToken(Write[Revocation]):
+    """`sha256`: 32 octets, of its secret. One that is revoked already stays as it is. TooManyRevoked, unless the token of one has expired
+    by itself: the oldest of those makes room.
+    """
+
+    sha256: bytes
+    name: str
+    expires: float | None
+    reason: str
+    action = "revoke-token"
+
+    def decide(self, txn: Transaction) -> Revocation:
+        txn.authorize(None)
+        if (found := txn.value(TokenEvent, self.sha256)) is not None:
+            return found
+        if len(txn.all(TokenEvent)) >= MAX_REVOKED:
+            txn.add(_oldest_expired(txn))
+        revoked = Revocation(self.name, txn.wall, str(txn.by), self.expires)
+        txn.add(TokenEvent(self.sha256, None, revoked, self.reason))
+        return revoked
+
+
+@dataclass(frozen=True)
+class RestoreToken(Write[Revocation]):
+    """Forgets that it was revoked: who has it in a file takes it again. NotRevoked."""
+
+    sha256: bytes
+    reason: str
+    action = "restore-token"
+
+    def decide(self, txn: Transaction) -> Revocation:
+        txn.authorize(None)
+        found = txn.value(TokenEvent, self.sha256)
+        if found is None:
+            raise NotRevoked(self.sha256.hex())
+        txn.add(TokenEvent(self.sha256, found, None, self.reason))
+        return found
+
+
+def _oldest_expired(txn: Transaction) -> TokenEvent:
+    over = [each for each in txn.all(TokenEvent).items() if each[1].expires is not None and each[1].expires <= txn.wall]
+    if not over:
+        raise TooManyRevoked(MAX_REVOKED)
+    sha256, revoked = min(over, key=lambda each: each[1].at)
+    return TokenEvent(sha256, revoked, None, "it has expired by itself, and room is needed")
+
+
+# -- what plugins remember besides instances: documents of their own
+
+# 80 MiB at the most, on every node.
+MAX_DOCUMENTS = 10_000
+# Octets of a document's key: other registries' ids are shorter.
+MAX_KEY = 1024
+
+
+@dataclass(frozen=True)
+class PutDocument(Write[Document | None]):
+    """What a plugin remembers under a key from now on: `value`, or what that makes of the value there is; None: nothing.
+
+    `owner`: the folded name of the service to which it belongs from now on; None: to an admin. It takes a right to both, the one that it
+    had and the one that it gets. TooManyDocuments, InvalidField.
+    """
+
+    plugin: str
+    key: str
+    value: Change
+    owner: str | None = None
+    reason: str = "remembered"
+    action = "document"
+
+    def decide(self, txn: Transaction) -> Document | None:
+        key = DocumentKey(self.plugin, plain_text(self.key, "key", MAX_KEY))
+        known = txn.value(DocumentEvent, key)
+        for owner in {self.owner} if known is None else {known.owner, self.owner}:
+            txn.authorize(owner)
+        value = self.value(None if known is None else known.value) if callable(self.value) else self.value
+        after = None if value is None else Document(packed(value), self.owner)
+        if known is None and after is not None and len(txn.all(DocumentEvent)) >= MAX_DOCUMENTS:
+            raise TooManyDocuments(MAX_DOCUMENTS)
+        if after != known:
+            txn.add(DocumentEvent(key, known, after, self.reason))
+        return after

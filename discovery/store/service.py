@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from discovery.core.check_states import kept, with_missing
 from discovery.core.health import WELL, Finding, Health
@@ -13,7 +14,39 @@ from discovery.core.status import SILENT, TRUSTED, Probed, Status
 from discovery.store.brake import Hold
 from discovery.store.checked_lease import CheckedLease
 from discovery.store.damping import Flaps
-from discovery.store.node_status import DIRECT, NodeStatus, Override
+
+
+class NodeStatus:
+    """One for each node, shared by all entries that were heard through it last, so a change is one assignment. Monotonic seconds.
+
+    `silent`: nothing is heard of it. `since`: from when on all heartbeats at it are known here. `until`: a lease that ends later may have
+    been renewed there, and this process could not know. Of a single process both are without end.
+
+    Set by the engine, which calls `registry.staleness_changed`.
+    """
+
+    __slots__ = ("node", "silent", "since", "until")
+
+    def __init__(self, node: str = "") -> None:
+        self.node = node
+        self.silent = False
+        self.since = float("-inf")
+        self.until = float("inf")
+
+
+# This process itself, where there is no other.
+DIRECT = NodeStatus()
+
+
+class Override(NamedTuple):
+    """What this process believes of an instance in place of what was decided last, as nobody can be told of it now: it beats here
+    (`beats`), or has said goodbye here. `reason`: a sentence for `explain`.
+    """
+
+    status: Status
+    reason: str
+    beats: bool
+
 
 Place = tuple[str, int]  # `Registration.place`: the key of an instance within its service
 

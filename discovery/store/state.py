@@ -29,13 +29,12 @@ from discovery.core.lease import PERMANENT_TTL, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.name import fold
 from discovery.store.brake import Brake
-from discovery.store.copies import Copies
+from discovery.store.change_log import OutputLog
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.liveness import Liveness
 from discovery.store.log import Log
-from discovery.store.losses import Losses
-from discovery.store.missing import Missing
-from discovery.store.output_log import OutputLog
+from discovery.store.losses import Copies, Losses
+from discovery.store.nearness import Missing
 from discovery.store.refused import RefusedHeartbeats
 from discovery.store.table import Table
 from discovery.store.values import Documents, Holder, Setting, Tombstones, Values, Windows, window_of
@@ -166,7 +165,7 @@ class State(Table):
 
     def staleness_changed(self, service: str | None = None) -> None:
         """Instances of the service (its folded name; None: of any) have another status here, or other leases, and no commit about it says
-        so (`node_status`): who keeps answers ready drops them.
+        so (`service.NodeStatus`): who keeps answers ready drops them.
         """
         self.staleness += 1
         for follow in self.staleness_followers:

@@ -27,12 +27,11 @@ from discovery.core.network import Network, Networks
 from discovery.core.warning import Concern, WarningList
 from discovery.engines.local import LocalEngine
 from discovery.rest.api.batches import Batches
-from discovery.rest.api.beating import Beating
+from discovery.rest.api.beating import Beating, Reporting
 from discovery.rest.api.documents import Documents
 from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
-from discovery.rest.api.reporting import Reporting
 from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.route import Handler, Kind, Right, Route
 from discovery.rest.api.router import Router
@@ -42,9 +41,8 @@ from discovery.rest.api.services.one import OneService
 from discovery.rest.api.services.removing import Removing
 from discovery.rest.api.services.zones import Zones
 from discovery.rest.api.times import Times
-from discovery.rest.guard.admission import Admit, anyone
+from discovery.rest.guard.admission import Admit, RegisterRate, anyone
 from discovery.rest.guard.browsers import Browsers, Cors, IsHost
-from discovery.rest.guard.rate import RegisterRate
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.front import Front

@@ -15,11 +15,10 @@ from discovery.core.status import Status
 from discovery.store.absent import askers, why_none
 from discovery.store.damping import Damping
 from discovery.store.explain import Account, Askers, accounts, told
-from discovery.store.node_status import NodeStatus, Override
 from discovery.store.operations import Drain, Maintain
 from discovery.store.refused import Why
 from discovery.store.registration import Register, Report
-from discovery.store.service import Entry, Service, served
+from discovery.store.service import Entry, NodeStatus, Override, Service, served
 from discovery.store.snapshot import Snapshot
 from discovery.store.state import CheckResult
 from tests.driven import APART, DrivenRegistry

@@ -13,8 +13,7 @@ from discovery.core.caller import SERVER
 from discovery.core.event import Commit, InstanceEvent, Kind
 from discovery.core.maintenance import Scope, Window
 from discovery.store.expiry import Expire
-from discovery.store.missing import MAX_MISSING, SECONDS, Missing
-from discovery.store.nearness import Near, _others, near
+from discovery.store.nearness import MAX_MISSING, SECONDS, Missing, Near, _others, near
 from discovery.store.service import Entry
 from tests.driven import APART, DrivenRegistry
 from tests.store.making import INTERVAL, START, TTL, a_brake, a_registry, an_entry, spec

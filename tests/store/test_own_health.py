@@ -7,7 +7,7 @@ import pytest
 from discovery.core.event import Kind
 from discovery.core.health import Finding, Health
 from discovery.core.status import Status
-from discovery.store import output_log
+from discovery.store import change_log
 from discovery.store.registration import Report, Upsert
 from discovery.store.service import Entry
 from tests.driven import DrivenRegistry
@@ -130,5 +130,5 @@ def test_words_that_change_with_each_heartbeat_are_shown_and_logged_once_in_five
     assert (logged(two, "0 % full", START + 600), logged(two, "0 % full", START + 1000)) == (1, 0), "nothing new"
     registry.outputs.note(two, None, START + 2000)
     assert two.own.output == "0 % full"
-    monkeypatch.setattr(output_log, "MAX_INSTANCES", 2)
+    monkeypatch.setattr(change_log, "MAX_INSTANCES", 2)
     assert [logged(entry, "full", START + 2000) for entry in (one, two, three)] == [1, 1, 0]

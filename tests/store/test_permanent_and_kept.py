@@ -9,8 +9,8 @@ from discovery.core.event import Kind
 from discovery.core.instance import Registration
 from discovery.core.status import Status
 from discovery.store.errors import PermanentRefused, RegistryFull
-from discovery.store.node_status import NodeStatus
 from discovery.store.registration import Register
+from discovery.store.service import NodeStatus
 from tests.store.making import (
     ALL,
     INTERVAL,

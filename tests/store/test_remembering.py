@@ -11,11 +11,11 @@ from discovery.core.errors import Forbidden, InvalidField
 from discovery.core.event import Kind
 from discovery.core.kinds import Document, DocumentEvent, DocumentKey
 from discovery.plugins.auth import authorize
-from discovery.store import remembering
+from discovery.store import operations
 from discovery.store.errors import TooManyDocuments, UnknownInstance
+from discovery.store.operations import PutDocument
 from discovery.store.registrants import registrants
 from discovery.store.registration import Register, Upsert
-from discovery.store.remembering import PutDocument
 from tests.driven import DrivenRegistry
 from tests.store.attaching import Attach
 from tests.store.making import START, TTL, WALL, Log, a_registry, spec
@@ -148,7 +148,7 @@ def test_a_document_is_written_by_its_owner_or_an_admin() -> None:
 
 
 def test_there_are_never_too_many_documents(registry: DrivenRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembering, "MAX_DOCUMENTS", 2)
+    monkeypatch.setattr(operations, "MAX_DOCUMENTS", 2)
     for key in ("a", "b", "a"):
         registry.do(PutDocument("consul", key, 1), START)
     with pytest.raises(TooManyDocuments, match="2 documents"):

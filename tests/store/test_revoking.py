@@ -8,10 +8,10 @@ from discovery.core import codec
 from discovery.core.caller import Caller, Grants
 from discovery.core.event import Commit
 from discovery.core.kinds import Revocation, TokenEvent
-from discovery.store import revoking
+from discovery.store import operations
 from discovery.store.errors import NotRevoked, TooManyRevoked
+from discovery.store.operations import RestoreToken, RevokeToken
 from discovery.store.registry import Registry
-from discovery.store.revoking import RestoreToken, RevokeToken
 from tests.store.making import START, WALL, a_registry
 
 SHA256 = bytes(range(32))
@@ -50,7 +50,7 @@ def test_it_is_forgotten_when_somebody_asks_for_it_and_not_twice() -> None:
 
 
 def test_there_are_never_too_many_and_one_that_has_expired_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revoking, "MAX_REVOKED", 3)
+    monkeypatch.setattr(operations, "MAX_REVOKED", 3)
     registry = a_registry()
     digests = [bytes([number]) * 32 for number in range(5)]
     revoke(registry, digests[0])

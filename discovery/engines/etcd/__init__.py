@@ -1,9 +1,9 @@
 """The engine of several nodes: the truth is in etcd, and each node answers from its own mirror of it. README.md beside this file.
 writes       decided here, compared and put in etcd, applied when the watch brings them      writes, layout
 mirror       the only one who changes this node's registry, from the watch or all at once    following, mirror, read_all, difference
-comparison   of all of etcd now and then, of a service whose commit did not fit               upkeep, misfits
+comparison   of all of etcd now and then, of a service whose commit did not fit               upkeep, unreadable
 heartbeats   gathered, put once a flush under this node's key, read by all                   presence, beats, peers
-staleness    how old what this node knows is, and what it believes while etcd is away        staleness, overrides
+staleness    how old what this node knows is, and what it believes while etcd is away        peers, overrides
 leader       whoever decides what time brings                                                leadership
 agreement    settings and reserved names that all nodes have in common                       agreement, conf
 membership   of which registry this node is, kept in DATA_DIR                                membership

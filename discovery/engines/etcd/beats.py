@@ -19,9 +19,8 @@ from discovery.core.event import RESTORE, Commit, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.core.status import Status
 from discovery.store.errors import IdTaken
-from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
-from discovery.store.service import Entry
+from discovery.store.service import Entry, NodeStatus
 
 GOODBYE = b""
 _HEAD = struct.Struct(">d")

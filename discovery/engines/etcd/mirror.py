@@ -24,9 +24,8 @@ from discovery.engines.etcd.difference import Together, difference
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, Changes, KeyValue
-from discovery.engines.etcd.misfits import Misfits
 from discovery.engines.etcd.read_all import Found, OnKey, Reader
-from discovery.engines.etcd.unreadable import Unreadable
+from discovery.engines.etcd.unreadable import Misfits, Unreadable
 from discovery.store.fits import DoesNotFit
 from discovery.store.operations import ChangeSettings, ReloadZones
 from discovery.store.registry import Registry

@@ -9,12 +9,11 @@ from discovery.core.metric import Metric, Readings, counter, gauge
 from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.node_info import NodeInfos
-from discovery.engines.etcd.peers import Peers
+from discovery.engines.etcd.peers import Peers, Staleness
 from discovery.engines.etcd.presence import NOBODY, Suspected, suspected
-from discovery.engines.etcd.staleness import Staleness
 from discovery.engines.etcd.writes import Writes
-from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
+from discovery.store.service import NodeStatus
 
 
 def nodes_shown(

@@ -17,12 +17,11 @@ from discovery.core.event import InstanceEvent
 from discovery.core.log_fields import fields
 from discovery.core.status import Status
 from discovery.engines.etcd.beats import Heard
-from discovery.engines.etcd.staleness import Staleness
-from discovery.store.node_status import NodeStatus, Override
+from discovery.engines.etcd.peers import Staleness
 from discovery.store.registration import Register, Revive
 from discovery.store.registry import Registry
 from discovery.store.rules import living
-from discovery.store.service import Entry
+from discovery.store.service import Entry, NodeStatus, Override
 from discovery.store.transaction import Authorize, Transaction
 from discovery.store.write import Write
 

@@ -19,10 +19,9 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, put, with_hint
 from discovery.engines.etcd.overrides import Overrides, Submit
-from discovery.engines.etcd.peers import Peers
-from discovery.engines.etcd.staleness import Sent, Staleness
-from discovery.store.node_status import NodeStatus
+from discovery.engines.etcd.peers import Peers, Sent, Staleness
 from discovery.store.registry import Registry
+from discovery.store.service import NodeStatus
 from discovery.system.turns import turns
 
 _log = logging.getLogger("discovery.etcd")

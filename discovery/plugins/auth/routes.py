@@ -26,7 +26,7 @@ from discovery.rest.api.shapes import TIME, Shape, like, reply, said
 from discovery.rest.api.times import iso
 from discovery.store.engine import Engine
 from discovery.store.errors import NotRevoked
-from discovery.store.revoking import RestoreToken, RevokeToken
+from discovery.store.operations import RestoreToken, RevokeToken
 
 # A name has 63 characters at the most, so it is never one of these.
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")

@@ -22,7 +22,7 @@ from discovery.plugins.consul.writes import DeregisterPeer, RegisterPeer, SetSta
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Route
-from discovery.store.remembering import PutDocument
+from discovery.store.operations import PutDocument
 from discovery.store.service import Entry
 from discovery.store.write import Write
 

@@ -23,8 +23,8 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Handler, Kind, Reply, Route
 from discovery.store.engine import Engine
 from discovery.store.errors import UnknownInstance
+from discovery.store.operations import PutDocument
 from discovery.store.registration import ReportCheck
-from discovery.store.remembering import PutDocument
 from discovery.store.service import Entry
 from discovery.store.write import Write
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from discovery.core.schema import FLAG, TEXT, WHOLE, described, list_of, one_of, or_null
 from discovery.rest.api import parameters
-from discovery.rest.api.following.event_view import KINDS
-from discovery.rest.api.following.events import EVENT
+from discovery.rest.api.following.event_view import EVENT, KINDS
 from discovery.rest.api.query import Table
 from discovery.rest.api.resolving.resolving import EXPLAINED
 from discovery.rest.api.shapes import TIME, reply

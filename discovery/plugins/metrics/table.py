@@ -11,7 +11,7 @@ from discovery.core.event import Commit, InstanceEvent
 from discovery.core.metric import Metric, Readings, counter, gauge
 from discovery.core.status import Status
 from discovery.rest.api.route import Kind
-from discovery.rest.api.server.counting import count_by_status
+from discovery.rest.api.server.server import count_by_status
 from discovery.rest.http.traffic import Traffic
 from discovery.store.expiry import Expire
 from discovery.store.registration import Register, Upsert

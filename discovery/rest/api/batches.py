@@ -16,7 +16,7 @@ from discovery.core.lease import MAX_TTL
 from discovery.core.remembered import Change
 from discovery.core.schema import ANY, TEXT, WHOLE, by_name, described, list_of
 from discovery.rest.api.answers import Json
-from discovery.rest.api.beating import usual_key, which_of
+from discovery.rest.api.beating import findings_of, usual_key, which_of
 from discovery.rest.api.errors import failure_of
 from discovery.rest.api.example import FIRST, LEAST, Example
 from discovery.rest.api.json_body import MAX_BODY, json_object
@@ -31,11 +31,9 @@ from discovery.rest.api.registering import (
     registration,
     replaces,
 )
-from discovery.rest.api.reporting import findings_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.shapes import WARNINGS, Shape, reply
-from discovery.rest.api.unknown_fields import Fields
+from discovery.rest.api.shapes import WARNINGS, Fields, Shape, reply
 from discovery.store.engine import Engine
 from discovery.store.errors import EngineAway, Moved, UnknownForNow, UnknownInstance
 from discovery.store.registrants import native_ttl

@@ -1,5 +1,6 @@
 """Beating: a heartbeat renews a lease, or carries the whole registration (PUT /instances). It never ends, so what is usual is looked up as
-it was sent.
+it was sent. An instance reports on a `ttl` check of its own, too: a report that says what was said before is a heartbeat, and costs what
+that costs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from discovery.core.health import Finding
 from discovery.core.instance import Key, Registration
 from discovery.core.lease import Lease
 from discovery.core.name import LABEL, MAX_NAME, fold, is_label
-from discovery.core.schema import FLAG, described
+from discovery.core.schema import FLAG, TEXT, described, or_null
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, Json, stamped
 from discovery.rest.api.example import FIRST, LEAST, Example
@@ -28,6 +29,7 @@ from discovery.rest.api.registering import (
     CODES,
     HEADING,
     INSTANCE_BODY,
+    OUTPUT,
     REGISTER_BODY,
     Registrar,
     needed,
@@ -40,8 +42,8 @@ from discovery.rest.api.registering import (
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
-from discovery.rest.api.shapes import IDENTITY, IP, SENT_PORT, STATUS, TIME, Shape, reply, said
-from discovery.rest.api.unknown_fields import Fields
+from discovery.rest.api.shapes import HEALTH, IDENTITY, IP, SENT_PORT, STATUS, TIME, Fields, Shape, reply, said
+from discovery.store.engine import report_check
 from discovery.store.errors import Deregistered, UnknownForNow, UnknownInstance
 from discovery.store.registrants import is_said
 from discovery.store.registration import Upsert
@@ -218,3 +220,53 @@ class Beating(Registrar):
             **self._advice(entry.lease.ttl, entry.instance),
             **said,
         }
+
+
+# -- checks
+
+_REPORT = Shape("ReportBody", {"health": HEALTH, "output?": or_null(OUTPUT)})
+_NOTED = reply("ReportReply", {**ADVICE, "message": said("Report noted"), "instance": RENEWED, "check": TEXT})
+_REPORT_FIELDS = Fields(_REPORT)
+
+
+class Reporting(Registrar):
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "PUT", "/instances/{id}/checks/{check}", self.report, Right.WRITE, Kind.HEARTBEAT, "Report on a ttl check", HEADING,
+                _NOTED, _REPORT, codes=("INSTANCE_UNKNOWN", "CHECK_UNKNOWN", "CHECK_IS_MADE", "ENGINE_UNAVAILABLE", "MOVED"),
+                is_small=True, examples=(Example({"health": "passing", "output": "12 of 20 in use"}, after=("PUT /instances",)),),
+            ),
+        ]  # fmt: skip
+
+    def report(self, request: Request) -> Json | Awaitable[Json]:
+        sent = json_object(request, orjson.loads)
+        id, check = request.names["id"], request.names["check"]
+        finding = Finding.of(sent.get("health"), sent.get("output"))
+        done = report_check(self.engine, self.registry, id, check, finding, request.caller, self.clock())
+        return self._answer(done, check, sent) if isinstance(done, Entry) else self._answered(done, check, sent)
+
+    async def _answered(self, done: Awaitable[Entry], check: str, sent: Json) -> Json:
+        return self._answer(await done, check, sent)
+
+    def _answer(self, entry: Entry, check: str, sent: Json) -> Json:
+        return {
+            "message": "Report noted",
+            "instance": views.renewed(entry, self.clock(), self.times),
+            "check": check,
+            **self._advice(entry.lease.ttl),
+            **_REPORT_FIELDS.said_of(sent),
+        }
+
+
+def findings_of(reported: object, field: str) -> dict[str, Finding]:
+    """Of a batch's item: `{check: {health, output?}}`. InvalidField."""
+    if not isinstance(reported, dict):
+        raise InvalidField(field, "must be an object of check ids, each with health and perhaps output")
+    found = {}
+    for check, each in reported.items():
+        name = f"{field}.{check!s:.40}"
+        if not isinstance(each, dict):
+            raise InvalidField(name, "must be an object with health and perhaps output")
+        found[str(check)] = Finding.of(each.get("health"), each.get("output"), f"{name}.")
+    return found

@@ -15,8 +15,8 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.shapes import Shape, like, reply, said
 from discovery.store.engine import Engine
+from discovery.store.operations import MAX_KEY, PutDocument
 from discovery.store.registry import Registry
-from discovery.store.remembering import MAX_KEY, PutDocument
 
 HEADING = "The server itself"
 _NONE = "There was no such document"

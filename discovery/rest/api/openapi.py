@@ -19,7 +19,7 @@ from discovery.core.schema import OBJECT, TEXT, one_of
 from discovery.rest.api import shapes
 from discovery.rest.api.answers import INDEX, JSON, Answer
 from discovery.rest.api.codes import CODES
-from discovery.rest.api.dns.doh import MEDIA_TYPE as DNS
+from discovery.rest.api.dns import MEDIA_TYPE as DNS
 from discovery.rest.api.errors import as_json
 from discovery.rest.api.example import SERVICE, SHA256, Example, sample
 from discovery.rest.api.query import Parameter, shown

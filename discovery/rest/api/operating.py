@@ -20,9 +20,8 @@ from discovery.rest.api.parameters import AT
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.services.removing import instance_in
-from discovery.rest.api.shapes import ADDRESS, LISTED, SHOWN_PORT, TIME, WARNINGS, WINDOW, Shape, reply, said
+from discovery.rest.api.shapes import ADDRESS, LISTED, SHOWN_PORT, TIME, WARNINGS, WINDOW, Fields, Shape, reply, said
 from discovery.rest.api.times import Times, iso
-from discovery.rest.api.unknown_fields import Fields
 from discovery.store.engine import Engine
 from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
 from discovery.store.registry import Registry

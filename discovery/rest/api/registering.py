@@ -33,12 +33,12 @@ from discovery.rest.api.shapes import (
     SENT_PORT,
     SENT_PORT_OR_NONE,
     WARNINGS,
+    Fields,
     Shape,
     reply,
     said,
 )
 from discovery.rest.api.times import Times
-from discovery.rest.api.unknown_fields import Fields
 from discovery.store.engine import Engine
 from discovery.store.registrants import native_ttl
 from discovery.store.registration import Register

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import nlargest
 
 import orjson
 
 from discovery.core.check_states import States
 from discovery.core.health import Finding, Health
-from discovery.core.instance import Instance, options
+from discovery.core.instance import Instance, Key, options
 from discovery.core.maintenance import Window
 from discovery.rest.api.answers import Json
 from discovery.rest.api.times import Times, iso
 from discovery.store.explain import Account
-from discovery.store.losses import GoneTogether
 from discovery.store.service import Entry, Service
 
 # Services that are shown as held by the brake.
 _MOST_HOLDS = 100
+# Services that are named of those whose instances have gone.
+_MOST_GONE = 8
 
 
 def brake_holds(services: Iterable[Service], times: Times) -> list[Json]:
@@ -36,13 +37,15 @@ def brake_holds(services: Iterable[Service], times: Times) -> list[Json]:
     ]
 
 
-def gone_together(gone: GoneTogether) -> Json:
+def gone_together(gone: Mapping[Key, float]) -> Json:
+    """`gone`: since when each is."""
+    services = list(dict.fromkeys(key.service for key in gone))
     return {
-        "instances": gone.instances,
-        "serviceCount": gone.service_count,
-        "services": list(gone.services),
-        "since": None if gone.since is None else iso(gone.since),
-        "until": None if gone.until is None else iso(gone.until),
+        "instances": len(gone),
+        "serviceCount": len(services),
+        "services": services[:_MOST_GONE],
+        "since": iso(min(gone.values())) if gone else None,
+        "until": iso(max(gone.values())) if gone else None,
     }
 
 

@@ -1,14 +1,19 @@
 """Who is let in: each request is asked for once, when its head is whole. Without tokens, those who run the server are the clients of this
 machine that do not come through a proxy.
+
+X-Forwarded-For of a trusted proxy says by whom it was asked; each proxy adds an address on the right. Whoever is not trusted may send any
+such header: nothing believes it. Of registrations each client prefix has a bucket of tokens; heartbeats are never counted.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from discovery.core.address import client_prefix
 from discovery.core.caller import Caller
-from discovery.core.network import ip_of
+from discovery.core.network import Networks, ip_of
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Right
@@ -51,3 +56,55 @@ def require_operator(request: Request) -> None:
 
 def _is_forwarded(request: Request) -> bool:
     return any(name in _FORWARDED or name.startswith(_FORWARDED_PREFIX) for name in request.headers)
+
+
+# -- who the caller is behind proxies
+
+# `10.0.0.7:50124` and `[2001:db8::7]:50124`, as some proxies write it.
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([0-9.]+):\d+")
+
+
+def caller_of(request: Request, peer: str, trusted: Networks) -> str:
+    """The rightmost address that is no trusted proxy's; `peer`'s where that one is not trusted. What is no address ends the search."""
+    found = peer
+    forwarded = (request.header(b"x-forwarded-for") or "").split(",")
+    while found in trusted and forwarded:
+        text = forwarded.pop().strip()
+        match = _WITH_PORT.fullmatch(text)
+        ip = ip_of(text if match is None else match[1] or match[2])
+        if ip is None:
+            break
+        found = str(ip)
+    return found
+
+
+# -- how often one client prefix (`core.address`) may register
+
+# Seconds of the rate that may come at once: a host that starts all it has.
+BURST_SECONDS = 2.0
+# Client prefixes that are remembered, 200 octets each. The longest silent is forgotten first, and starts anew with a full bucket.
+MAX_ADDRESSES = 65536
+
+
+class RegisterRate:
+    """`per_second` 0 is no limit. Monotonic seconds."""
+
+    def __init__(self, per_second: int) -> None:
+        self._per_second = per_second
+        self._full_at: dict[str, float] = {}  # when the bucket of an address will be full, in the order of use
+
+    def take(self, address: str, now: float) -> None:
+        """HttpError 429 with Retry-After."""
+        if not self._per_second:
+            return
+        address = client_prefix(address)
+        full_at = max(now, self._full_at.pop(address, now)) + 1 / self._per_second
+        over = full_at - now - BURST_SECONDS
+        if over <= 0:
+            self._full_at[address] = full_at
+            if len(self._full_at) > MAX_ADDRESSES:
+                del self._full_at[next(iter(self._full_at))]
+            return
+        self._full_at[address] = full_at - 1 / self._per_second
+        text = f"More than {self._per_second} registrations a second come from {address}; wait a moment (REGISTERS_PER_SECOND)"
+        raise HttpError(429, "TOO_MANY_REGISTRATIONS", text, retryAfter=max(1, round(over)))

@@ -17,9 +17,8 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import NOWHERE, Reply
 from discovery.rest.api.router import Router
 from discovery.rest.api.times import Times
-from discovery.rest.guard.admission import Admit
+from discovery.rest.guard.admission import Admit, caller_of
 from discovery.rest.guard.browsers import Browsers, Cors, preflight
-from discovery.rest.guard.proxies import caller_of
 from discovery.rest.guard.refusals import Refusals
 from discovery.rest.http.kept_bodies import KeptBodies
 from discovery.store.registry import Registry

@@ -16,7 +16,7 @@ from discovery.rest.api.answers import Answer
 from discovery.rest.api.deferred_answer import DeferredAnswer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.example import INDEX, Example, sample
-from discovery.rest.api.following.events import CHANGES_REPLY, EVENT
+from discovery.rest.api.following.event_view import CHANGES_REPLY, EVENT
 from discovery.rest.api.following.filters import EventFilter
 from discovery.rest.api.following.waiting import CHANGES, EVENTS
 from discovery.rest.api.query import parse

@@ -15,9 +15,8 @@ from discovery.core.event import Commit
 from discovery.dns.message import wire
 from discovery.dns.server import kept_answers as hot
 from discovery.dns.server import nxdomain_cache, responder
-from discovery.store.node_status import NodeStatus
 from discovery.store.registry import Registry
-from discovery.store.service import Service
+from discovery.store.service import NodeStatus, Service
 from tests.dns.world import World, data, load, make_query, outcome, records
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from discovery.engines.etcd import gateway, staleness
+from discovery.engines.etcd import gateway, peers
 from discovery.engines.etcd.gateway import Etcd
 from tests.engines.etcd.cluster import EtcdCluster, Proxy, cluster_of
 
@@ -17,7 +17,7 @@ def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Where nothing is cut off or killed, an etcd that gets no core for seconds is waited for: no node is away, nothing it knows is old."""
     if "etcd" in request.fixturenames and not {"proxy", "three"} & set(request.fixturenames):
         monkeypatch.setattr(gateway, "CALL_SECONDS", 20.0)
-        monkeypatch.setattr(staleness, "FLUSHES", 40)
+        monkeypatch.setattr(peers, "FLUSHES", 40)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import Change
 from discovery.engines.etcd.peers import Peers
 from discovery.engines.etcd.presence import Presence
-from discovery.store.node_status import NodeStatus
+from discovery.store.service import NodeStatus
 from tests.store.making import a_registry
 
 

@@ -16,7 +16,7 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import delete, put
 from discovery.engines.etcd.read_all import Found, Reader
 from discovery.store.errors import NameReserved
-from discovery.store.revoking import RestoreToken, RevokeToken
+from discovery.store.operations import RestoreToken, RevokeToken
 from tests.engines.etcd.cluster import FLUSH, EtcdCluster, Node, Proxy, nodes_of
 from tests.waiting import until
 

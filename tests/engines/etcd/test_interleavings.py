@@ -24,10 +24,17 @@ from discovery.core.kinds import DocumentEvent, DrainEvent, RegistrySettings, To
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import SILENT, Status
 from discovery.store.expiry import Expire
-from discovery.store.operations import DeregisterMany, Drain, EndMaintenance, Maintain, ReloadZones
+from discovery.store.operations import (
+    DeregisterMany,
+    Drain,
+    EndMaintenance,
+    Maintain,
+    PutDocument,
+    ReloadZones,
+    RestoreToken,
+    RevokeToken,
+)
 from discovery.store.registration import Deregister, Register, Revive, Upsert
-from discovery.store.remembering import PutDocument
-from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
 from tests.driven import Checked
 from tests.engines.etcd.simulated import PREFIX, SimulatedNode, Store

@@ -20,9 +20,16 @@ from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import delete, put
 from discovery.engines.etcd.writes import Writes
 from discovery.store.errors import TakenOver
-from discovery.store.operations import MAX_DEREGISTERED, DeregisterMany, Drain, EndMaintenance, Maintain, Settle
+from discovery.store.operations import (
+    MAX_DEREGISTERED,
+    DeregisterMany,
+    Drain,
+    EndMaintenance,
+    Maintain,
+    PutDocument,
+    Settle,
+)
 from discovery.store.registration import Register
-from discovery.store.remembering import PutDocument
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write
 from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of

@@ -7,8 +7,7 @@ import pytest
 from discovery.core.instance import Registration
 from discovery.core.status import Status
 from discovery.engines.etcd.peers import Peers
-from discovery.store.node_status import NodeStatus
-from discovery.store.service import Entry
+from discovery.store.service import Entry, NodeStatus
 from tests.store.making import a_registry
 
 FLUSH, TTL = 1.0, 12.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discovery.engines.etcd.staleness import Staleness
+from discovery.engines.etcd.peers import Staleness
 
 
 def test_it_counts_from_when_the_batch_was_sent_that_came_back_last() -> None:

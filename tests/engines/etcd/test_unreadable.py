@@ -14,8 +14,7 @@ from discovery.core.maintenance import Scope, Window
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import delete, put
 from discovery.engines.etcd.unreadable import KeyUnreadable
-from discovery.store.operations import Drain, Maintain
-from discovery.store.revoking import RevokeToken
+from discovery.store.operations import Drain, Maintain, RevokeToken
 from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said
 from tests.mutated import mutations
 from tests.waiting import until

@@ -15,7 +15,7 @@ from discovery.plugins.auth.tokens import digest
 from discovery.rest.api.errors import answer_to
 from discovery.rest.api.route import Right
 from discovery.rest.api.times import Times
-from discovery.store.revoking import RestoreToken, RevokeToken
+from discovery.store.operations import RestoreToken, RevokeToken
 from tests.plugins.auth.house import ADDRESS, ADMIN, FOREIGN, NONE, OLD, OWNER, READER, SECRETS, House, bearer, written
 from tests.routes import asked
 from tests.store.making import START, WALL

@@ -14,7 +14,7 @@ from discovery.core.health import Finding
 from discovery.core.instance import Key
 from discovery.core.kinds import RegistrySettings
 from discovery.core.maintenance import Scope, Window
-from discovery.store import operations, registration, revoking
+from discovery.store import operations, registration
 from discovery.store.errors import UnknownInstance, UnknownService
 from discovery.store.operations import (
     ChangeSettings,
@@ -23,10 +23,11 @@ from discovery.store.operations import (
     EndMaintenance,
     Maintain,
     ReloadZones,
+    RestoreToken,
+    RevokeToken,
     Settle,
 )
 from discovery.store.registration import Deregister, Register, Report, ReportCheck, Revive, Upsert
-from discovery.store.revoking import RestoreToken, RevokeToken
 from discovery.store.write import Write
 from tests.plugins.auth.house import ADMIN, FOREIGN, NONE, OWNER, READER, House, bearer
 from tests.rest.harness import serving
@@ -87,7 +88,7 @@ def test_the_table_has_every_kind_of_write() -> None:
     """But what time brings, which nobody can ask for over HTTP."""
     kinds = {
         value
-        for module in (registration, operations, revoking)
+        for module in (registration, operations)
         for value in vars(module).values()
         if inspect.isclass(value) and value.__module__ == module.__name__
     }

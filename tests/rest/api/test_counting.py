@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from discovery.core.status import Status
-from discovery.rest.api.server.counting import count_by_status
+from discovery.rest.api.server.server import count_by_status
 from discovery.store.registry import Registry
 from discovery.system import turns
 from tests.store.making import ALL, START, TTL, a_registry, crowd

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from discovery.store.operations import PutDocument
 from discovery.store.registrants import NATIVE, registrants
-from discovery.store.remembering import PutDocument
 from tests.rest.harness import USER, Api, assert_error
 from tests.store.attaching import Attach
 

@@ -11,8 +11,7 @@ from discovery.core.caller import NOBODY, Caller
 from discovery.core.instance import Key
 from discovery.store.engine import Engine
 from discovery.store.errors import EngineAway, UnknownForNow, UnknownInstance
-from discovery.store.node_status import NodeStatus
-from discovery.store.service import Entry
+from discovery.store.service import Entry, NodeStatus
 from tests.driven import DrivenRegistry
 from tests.rest.harness import USER, Api, serving
 

@@ -18,7 +18,7 @@ from discovery.rest.api.resolving import unchanged
 from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.resolving.shown import Shown
 from discovery.rest.api.times import Times
-from discovery.store.node_status import NodeStatus
+from discovery.store.service import NodeStatus
 from tests.driven import APART
 from tests.examples import examples
 from tests.rest.watch.making import Watched

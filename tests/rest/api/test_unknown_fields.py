@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from discovery.rest.api.registering import REGISTER_BODY
-from discovery.rest.api.unknown_fields import MAX_NAMED, Fields
+from discovery.rest.api.shapes import MAX_NAMED, Fields
 from tests.rest.harness import USER, Api
 
 FIELDS = Fields(REGISTER_BODY)

@@ -10,7 +10,7 @@ import pytest
 from discovery.core.caller import Caller
 from discovery.core.network import Network, Networks
 from discovery.rest.api.requests import Request
-from discovery.rest.guard.proxies import caller_of
+from discovery.rest.guard.admission import caller_of
 from tests.rest.harness import USER, serving
 
 PROXIES: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))

@@ -7,8 +7,8 @@ import contextlib
 import pytest
 
 from discovery.rest.api.errors import HttpError
-from discovery.rest.guard import rate
-from discovery.rest.guard.rate import BURST_SECONDS, RegisterRate
+from discovery.rest.guard import admission
+from discovery.rest.guard.admission import BURST_SECONDS, RegisterRate
 from tests.rest.harness import USER, assert_error, serving
 
 A, B = "10.0.0.1", "10.0.0.2"
@@ -76,7 +76,7 @@ def test_zero_is_no_limit_and_remembers_nobody() -> None:
 
 
 def test_addresses_are_bounded_and_the_longest_silent_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate, "MAX_ADDRESSES", 100)
+    monkeypatch.setattr(admission, "MAX_ADDRESSES", 100)
     limit = RegisterRate(10)
     taken(limit, A, 100.0)
     taken(limit, B, 100.0)

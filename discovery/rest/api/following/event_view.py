@@ -15,7 +15,9 @@ from discovery.core import kinds
 from discovery.core.caller import Caller
 from discovery.core.event import Commit, Event, InstanceEvent, Kind, ValueEvent, ValueKind, instant_of
 from discovery.core.instance import Instance, options
+from discovery.core.schema import OBJECT, TEXT, WHOLE, Schema, list_of, one_of, or_null
 from discovery.rest.api.answers import Json
+from discovery.rest.api.shapes import ACTOR, DECIDED, REGISTERED, SHOWN_OPTIONS, TIME, reply
 from discovery.rest.api.times import iso
 from discovery.rest.api.views import decided, health, registered
 
@@ -45,7 +47,7 @@ def shown(event: Event, commit: Commit, with_actor: bool) -> Json:
         content["instance"] = event.after and instance(event.after)
         content["before"] = event.before and instance(event.before)
     elif event.kind.shown and (with_actor or not event.kind.secret):
-        content[event.kind.noun] = _value(event)
+        content[event.kind.noun] = _shown_value(event)
     return content
 
 
@@ -72,7 +74,46 @@ def value(kind: ValueKind[Any, Any], of: Any) -> Json:
     return {to_camel(name): iso(each) if kind.fields[name].is_moment and each else each for name, each in found.items()}
 
 
-def _value(event: ValueEvent[Any, Any]) -> Json:
+def _shown_value(event: ValueEvent[Any, Any]) -> Json:
     """As it begins, or was when it ended. A window's `ip` and `port` are null where it is of the whole service."""
     place = {name: part for name, part in event.place.items() if name != "service"}
     return place | value(event.kind, event.after or event.before)
+
+
+_INSTANCE = REGISTERED.also(
+    "Instance",
+    {**SHOWN_OPTIONS, **DECIDED, "metadata": OBJECT},
+    "As it was registered, with what was decided about it.",
+)
+
+
+def _schema(of: type[ValueEvent[Any, Any]]) -> Schema:
+    """What stands under the noun of a kind."""
+    kind = of.kind
+    parts = {name: part for name, part in kind.keys.parts.items() if name != "service"}
+    fields = {to_camel(name): TIME if kind.fields[name].is_moment else kind.fields[name].schema for name in kind.shown}
+    properties = parts | fields
+    return {"type": "object", "description": of.__doc__, "properties": properties, "required": list(properties)}
+
+
+EVENT = reply(
+    "Event",
+    {
+        "index": WHOLE,
+        "kind": one_of(KINDS),
+        "service": or_null(TEXT),
+        "instance": or_null(_INSTANCE),
+        "before": or_null(_INSTANCE),
+        "reason": TEXT,
+        "actor": or_null(ACTOR),
+        # What is about no instance has what it is about under its noun, if it shows any of it.
+        **{f"{of.kind.noun}?": _schema(of) for of in kinds.KINDS.values() if of.kind.shown},
+    },
+    "`instance` and `before`: as it is and as it was; both null where it is about no registered instance. `actor` null: nobody asked for "
+    "it, or the client may not know who.",
+)
+CHANGES_REPLY = reply(
+    "ChangesReply",
+    {"changes": list_of(EVENT), "index": WHOLE, "oldest": WHOLE},
+    "`index`: what to send as `since` next. `oldest`: from which on nothing is missing.",
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from discovery import __version__
 from discovery.core.caller import Caller
 from discovery.core.schema import FLAG, TEXT, WHOLE, by_name, described, list_of, or_null
+from discovery.core.status import Status
 from discovery.core.warning import WarningList
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Json
@@ -16,11 +18,11 @@ from discovery.rest.api.errors import HttpError
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route, without_query
-from discovery.rest.api.server.counting import count_by_status
 from discovery.rest.api.shapes import READY_WARNING, STATUS, TIME, Shape, like, reply
 from discovery.rest.api.times import Times
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
+from discovery.system.turns import turns
 
 HEADING = "The server itself"
 
@@ -161,3 +163,16 @@ class ServerItself:
     def _uptime(self) -> int:
         """Whole seconds."""
         return int(self.clock() - self._started_at)
+
+
+async def count_by_status(registry: Registry, clock: Callable[[], float]) -> Mapping[Status, int]:
+    """At once when everybody was told; while a mass of leases runs out, or a node is silent, one by one, in several turns."""
+    deadline = registry.liveness.next
+    if not registry.has_own_statuses and (deadline is None or deadline > clock()):
+        return registry.liveness.counts
+    counts = Counter(dict.fromkeys(Status, 0))
+    for entries in registry.in_parts():
+        now = clock()
+        counts.update([entry.status_at(now) for entry in entries if entry.instance.lapsed_at is None])
+        await turns().over()
+    return counts

@@ -25,7 +25,7 @@ from discovery.rest.api.following.waiting import WAITING, LongPolls, Wait, witho
 from discovery.rest.api.query import Table, Values, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
-from discovery.rest.api.server.counting import count_by_status
+from discovery.rest.api.server.server import count_by_status
 from discovery.rest.api.shapes import ACCOUNTED, LISTED, TIME, Shape, reply
 from discovery.rest.api.times import Times, iso
 from discovery.store.absent import askers

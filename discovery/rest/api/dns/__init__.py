@@ -1,1 +1,0 @@
-"""What the server says over DNS, asked over HTTP."""
