@@ -6,6 +6,7 @@ worker (tests/run). The longest files come first, so that in the end no worker h
 
 from __future__ import annotations
 
+import functools
 import gc
 import signal
 from pathlib import Path
@@ -29,8 +30,6 @@ ALONE = (
     "stories/attack/test_readers.py",
     "stories/attack/test_slow_http.py",
     "stories/cluster/test_brake_asks.py",
-    "stories/liveness/test_brake_asks.py",
-    "stories/test_freshness.py",
     "stories/test_start_time.py",
     "plugins/journal/test_speed.py",
     "rest/http/test_slow_clients.py",
@@ -68,8 +67,11 @@ WITH_ALL = (
     "plugins/journal/test_speed.py",
     "stories/attack/test_slow_http.py",  # slowhttptest; rest/http/test_slow_clients.py has every bound
     "stories/cluster/test_brake_asks.py",  # stories/liveness has one node, plugins/brake who is asked
+    "stories/cluster/test_haproxy.py",
+    "stories/cluster/test_secondary.py",  # BIND; stories/transfer has it with one node, test_nodes.py that serials are the same on all
     "stories/container",
     "stories/dashboard/test_reference.py",  # Swagger UI in a browser
+    "stories/dashboard/test_harness.py",  # whether the stories would find what is wrong with a page
     "stories/faults",
     "stories/installed",  # pip makes a wheel and installs it
     "stories/judges/test_caddy.py",
@@ -82,6 +84,7 @@ WITH_ALL = (
     "stories/judges/test_resolved.py",
     "stories/judges/test_srv_clients.py",
     "stories/security/test_schemathesis.py",
+    "stories/test_start_time.py",
 )
 
 
@@ -127,10 +130,12 @@ def _has_all(config: pytest.Config) -> bool:
     return config.option.all or config.args_source is pytest.Config.ArgsSource.ARGS
 
 
+@functools.cache  # asked of each test, thrice
 def _within_tests(path: Path) -> str:
     here = Path(__file__).parent
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else ""
 
 
+@functools.cache
 def _turn(path: str) -> int:
     return next(turn for turn, start in enumerate(FIRST) if path.startswith(start))

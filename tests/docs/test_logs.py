@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import logging
 import re
@@ -25,6 +26,7 @@ from discovery.store.change_log import log_commit
 
 PACKAGE = Path(discovery.__file__).parent
 PAGE = (PACKAGE / "docs" / "logs.md").read_text()
+LOGGERS = ("_log", "self._log", "logger")
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 _ROW = re.compile(r"^\| ((?:`[a-z_]+\.[a-z_]+`(?:, )?)+) \|([^|]*)\|", re.M)
 
@@ -42,19 +44,24 @@ class Line(NamedTuple):
 ELSEWHERE = 'logging.getLogger("discovery.run")'
 
 
+@functools.cache
+def lines() -> list[Line]:
+    return list(logged())
+
+
 def logged() -> Iterator[Line]:
     for file in sorted(PACKAGE.rglob("*.py")):
         text = file.read_text()
         if "client" in file.relative_to(PACKAGE).parts:  # the SDK imports nothing of the server; its log is its user's
             continue
-        if f"_log = {ELSEWHERE}" in text:
+        if f"_log = {ELSEWHERE}" in text or not any(of in text for of in LOGGERS):
             continue
         for node in ast.walk(ast.parse(text)):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
                 and node.func.attr in LEVELS
-                and ast.unparse(node.func.value) in ("_log", "self._log", "logger")
+                and ast.unparse(node.func.value) in LOGGERS
             ):
                 line = line_of(node, f"{file.relative_to(PACKAGE)}:{node.lineno}")
                 yield from of_kinds(line) if line.event == "*.*" else of_parts(line)
@@ -95,7 +102,6 @@ PARTS = {
     "system/background_writer.py": ("journal", "history", "audit"),
     "system/files.py": ("zones", "certificate", "tokens", "transfer_keys", "client_zones"),
 }
-LINES = list(logged())
 DOCUMENTED: dict[str, frozenset[str]] = {
     event: frozenset(re.findall(r"`(\w+)`", fields))
     for events, fields in _ROW.findall(PAGE)
@@ -103,16 +109,20 @@ DOCUMENTED: dict[str, frozenset[str]] = {
 }
 
 
-@pytest.mark.parametrize("line", LINES, ids=lambda line: line.where)
-def test_each_line_of_the_log_is_an_event_of_the_page(line: Line) -> None:
-    assert line.event is not None, f"{line.where}: give it extra=fields('noun.verb', …), and a row in docs/logs.md"
-    assert any(fnmatchcase(event, line.event) for event in DOCUMENTED), f"{line.event} is not in docs/logs.md"
+def test_each_line_of_the_log_is_an_event_of_the_page() -> None:
+    """One that is none takes extra=fields('noun.verb', …), and a row in docs/logs.md."""
+    assert len(lines()) > 50
+    assert [
+        line
+        for line in lines()
+        if line.event is None or not any(fnmatchcase(event, line.event) for event in DOCUMENTED)
+    ] == []
 
 
 def test_each_event_of_the_page_has_the_fields_that_stand_there() -> None:
     said, more = defaultdict[str, set[str]](set), set()
-    whole = {line.event for line in LINES if line.event in DOCUMENTED}  # not put together
-    for line in LINES:
+    whole = {line.event for line in lines() if line.event in DOCUMENTED}  # not put together
+    for line in lines():
         for event in DOCUMENTED:
             if line.event == event or (
                 line.event is not None and event not in whole and fnmatchcase(event, line.event)

@@ -22,7 +22,7 @@ from tests.stories.attack.flood import flooding
 from tests.stories.process import Discovery, running, until
 from tests.stories.standards.streams import connected
 
-SECONDS = 6
+SECONDS = 3
 IDLE = 500
 # Of a stub resolver: another prefix than the flood's, and as patient as a hurried one is.
 STUB, TRIES, PATIENCE = "127.2.0.1", 3, 0.3

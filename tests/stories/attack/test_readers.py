@@ -134,6 +134,7 @@ def test_over_tls_they_cost_no_more_than_the_page_says(tmp_path: Path) -> None:
         read_nothing(Server(secure.server, secure.https_port, secure.context()), 320 * MIB)
 
 
+@pytest.mark.with_all  # rest/http/test_connections.py has who makes way for whom, test_slow_clients.py who is let in
 def test_12000_new_connections_in_four_seconds_close_none_that_beats_and_leave_room_for_who_has_beaten() -> None:
     with running(**SETTINGS, HTTP_MAX_CONNECTIONS=2000, HTTP_MAX_CONNECTIONS_PER_ADDRESS=2000) as process:
         server = Server(process, process.port, None)

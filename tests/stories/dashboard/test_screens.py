@@ -35,19 +35,26 @@ def fits(page: Page) -> None:
     page.wait_for_function("() => document.scrollingElement.scrollWidth <= document.documentElement.clientWidth")
 
 
-@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.name)
+# Much like another one, at each width.
+SIMILAR = ("services-found", "service-checkout", "host", "gone", "maintain")
+EACH = [
+    pytest.param(each, marks=[pytest.mark.with_all] if each.name in SIMILAR else [], id=each.name) for each in SCREENS
+]
+
+
+@pytest.mark.parametrize("screen", EACH)
 def test_axe_finds_nothing_and_it_fits(visit: Visits, lively: Shop, screen: Screen) -> None:
     page = show(visit, lively, screen, DESKTOP, motion=False)
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         fits(page)
         if width not in TABLETS:
-            page.emulate_media(color_scheme="light")
             assert violations(page) == ""
-            page.emulate_media(color_scheme="dark")
-            assert faint(page) == ""
+    page.emulate_media(color_scheme="dark")
+    assert faint(page) == ""
 
 
+@pytest.mark.with_all  # what it says then, test_page.py and test_operating.py have
 @pytest.mark.parametrize("screen", [screen for screen in SCREENS if not screen.steps], ids=lambda screen: screen.name)
 def test_so_it_is_where_there_is_nothing_to_show(visit: Visits, empty: Discovery, screen: Screen) -> None:
     page = visit(empty, screen.query, size=PHONE, motion=False)

@@ -30,9 +30,10 @@ def query(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
-@pytest.mark.parametrize(
-    ("typed", "found"),
-    [
+def test_services_are_found_by_whatever_they_say_of_themselves(visit: Visits, server: Discovery) -> None:
+    page = visit(server)
+    for typed, found in (
+        ("", ["billing", "mail", "users"]),
         ("users", ["users"]),
         ("10.0.0.1", ["billing", "users"]),
         ("owner=FINANCE", ["billing"]),
@@ -40,16 +41,10 @@ def query(page: Page) -> dict[str, list[str]]:
         ("eu-1 10.0.0.1:81", ["billing"]),
         ("2001:db8", ["mail"]),
         ("green eu-1", []),
-    ],
-)
-def test_services_are_found_by_whatever_they_say_of_themselves(
-    visit: Visits, server: Discovery, typed: str, found: list[str]
-) -> None:
-    page = visit(server)
-    expect(names(page)).to_have_text(["billing", "mail", "users"])
-    page.get_by_role("searchbox").fill(typed)
-    expect(names(page)).to_have_text(found)
-    assert query(page)["q"] == [typed]
+    ):
+        page.get_by_role("searchbox").fill(typed)
+        expect(names(page)).to_have_text(found)
+        assert query(page).get("q", [""]) == [typed]
 
 
 def test_a_reload_and_a_colleague_see_the_same(visit: Visits, server: Discovery) -> None:
@@ -103,7 +98,7 @@ def test_the_browsers_back_and_forward_lead_through_the_screens(visit: Visits, s
 
 
 @pytest.mark.parametrize(
-    "address", ["sort=__proto__", "sort=valueOf&status=constructor,healthy", "view=__proto__&__proto__=x"]
+    "address", ["sort=valueOf&status=constructor,healthy", "view=__proto__&__proto__=x&sort=__proto__"]
 )
 def test_words_that_mean_something_to_a_script_mean_nothing_in_the_address(
     visit: Visits, server: Discovery, address: str

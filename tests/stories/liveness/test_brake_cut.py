@@ -24,12 +24,15 @@ SETTINGS: dict[str, Any] = {
     "CLEANUP_INTERVAL_SECONDS": 1,
     "MAX_INSTANCES_PER_SERVICE": 50,
 }
-# Rules for what comes from the registry's host, answers to heartbeats and probes alike.
-CUTS = {
-    "drop": ["DROP"],
-    "icmp": ["REJECT", "--reject-with", "icmp-port-unreachable"],
-    "rst": ["REJECT", "--reject-with", "tcp-reset"],
-}
+# Rules for what comes from the registry's host, answers to heartbeats and probes alike. Without --all one that says of all that they are
+# gone; what the probe makes of the others, plugins/brake has.
+CUTS = dict(
+    [
+        ("rst", ["REJECT", "--reject-with", "tcp-reset"]),
+        ("drop", ["DROP"]),
+        ("icmp", ["REJECT", "--reject-with", "icmp-port-unreachable"]),
+    ][: examples(3)]
+)
 # Three leases, or fifteen.
 CUT_SECONDS = examples(60)
 # Of a service that the brake would hold, on three hosts, and a fifth of all at least.

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from tests.examples import examples
 from tests.stories.liveness.starting import discovery, refused
 from tests.stories.process import Discovery, running
 
@@ -70,9 +69,6 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-QUICK = ("cut in half", "a bit of a row")
-
-
 def _copy(kept: Kept, name: str, folder: Path) -> Path:
     data = folder / "data"
     shutil.copytree(kept.folder / name, data)
@@ -99,10 +95,8 @@ def _is_refused(data: Path) -> None:
     assert _contents(data) == before, "left as it is"
 
 
-@pytest.mark.parametrize(
-    "damage",  # plugins/journal has each of them without a process
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.with_all) for name in DAMAGES],
-)
+@pytest.mark.with_all  # plugins/journal has each of them without a process; what follows has one of them
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_named_and_left_as_it_is(kept: Kept, tmp_path: Path, damage: str) -> None:
     data = _copy(kept, "stopped", tmp_path)
     file = data / "registry.db"
@@ -134,9 +128,10 @@ def test_a_damaged_write_ahead_log_is_no_shorter_one(kept: Kept, tmp_path: Path)
     _is_refused(data)
 
 
+@pytest.mark.with_all  # plugins/journal/test_damage.py without a process
 def test_wherever_a_bit_is_flipped_all_is_there_or_it_does_not_start(kept: Kept, tmp_path: Path) -> None:
     seed = Random().getrandbits(32)
-    random, refusals, flips = Random(seed), 0, examples(5)
+    random, refusals, flips = Random(seed), 0, 5
     data = _copy(kept, "stopped", tmp_path)
     file = data / "registry.db"
     whole = file.read_bytes()

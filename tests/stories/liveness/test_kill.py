@@ -130,7 +130,7 @@ def test_no_acknowledged_write_is_lost_and_none_is_half_there(tmp_path: Path) ->
 
 def test_a_start_that_is_killed_harms_nothing(tmp_path: Path) -> None:
     """Also in the middle of making the file, and of writing to it for the first time."""
-    random, data, kills = Random(), str(tmp_path / "data"), 4
+    random, data, kills = Random(), str(tmp_path / "data"), examples(10)
     for _ in range(kills):
         killed_while_starting(random.uniform(0.2, 0.6), DATA_DIR=data)
     with running(DATA_DIR=data) as server:

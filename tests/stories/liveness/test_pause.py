@@ -1,4 +1,4 @@
-"""A server that stood still for 30 s (`pausing`), and what must not have come of it."""
+"""A server that stood still for longer than leases last (`pausing`), and what must not have come of it."""
 
 from __future__ import annotations
 

@@ -208,30 +208,30 @@ def test_every_route_of_the_server_is_in_the_table() -> None:
     assert {f"{route.method} {route.template}" for route in ROUTES} == TABLE.keys()
 
 
-@pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("line", TABLE)
-def test_with_open_reads(open_reads: Api, line: str, who: str) -> None:
-    assert_row(open_reads, line, who, STATUSES)
+def test_with_open_reads(open_reads: Api, line: str) -> None:
+    assert_row(open_reads, line, STATUSES)
 
 
-@pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("line", TABLE)
-def test_with_reads_that_take_a_token(closed_reads: Api, line: str, who: str) -> None:
-    assert_row(closed_reads, line, who, WITH_READ_TOKEN)
+def test_with_reads_that_take_a_token(closed_reads: Api, line: str) -> None:
+    assert_row(closed_reads, line, WITH_READ_TOKEN)
 
 
-def assert_row(api: Api, line: str, who: str, statuses: Mapping[str, tuple[int, ...]]) -> None:
+def assert_row(api: Api, line: str, statuses: Mapping[str, tuple[int, ...]]) -> None:
     method, template = line.split()
     row = TABLE[line]
     api.prepare(row)
-    must = statuses[row.kind][WHO.index(who)]
-    for spelt in (method, "HEAD") if method == "GET" else (method,):
-        status, said = api.send(spelt, row.path, row.body, who)
-        assert status == (row.status if must == 2 else must), said
-        if must != 2 and spelt != "HEAD":
-            assert said["code"] == {401: "UNAUTHORIZED", 403: "FORBIDDEN"}[must]
-            assert said["code"] in codes_of(OPERATIONS[method, template])
-            assert ("missing" in said) == (must == 403)
+    for who, must in zip(WHO, statuses[row.kind], strict=True):
+        if must == 2 and method != "GET":  # what is refused changes nothing
+            api.prepare(row)
+        for spelt in (method, "HEAD") if method == "GET" else (method,):
+            status, said = api.send(spelt, row.path, row.body, who)
+            assert status == (row.status if must == 2 else must), (who, said)
+            if must != 2 and spelt != "HEAD":
+                assert said["code"] == {401: "UNAUTHORIZED", 403: "FORBIDDEN"}[must], who
+                assert said["code"] in codes_of(OPERATIONS[method, template])
+                assert ("missing" in said) == (must == 403)
 
 
 @pytest.mark.parametrize("line", BY_NAME)
@@ -324,7 +324,8 @@ def test_a_secret_is_nowhere_but_in_its_requests(tmp_path: Path) -> None:
     with guarded(tmp_path, LOG_LEVEL="debug", API_TOKEN=own) as api:
         SECRETS["own"] = own
         for line, row in TABLE.items():
-            api.prepare(row)
+            if not line.startswith("GET "):
+                api.prepare(row)
             for who in (*WHO, "own"):
                 api.send(line.split()[0], row.path, row.body, who)
         for spelling in ("Basic {}", "{}", "Bearer {} {}", "Bearer x{}"):
