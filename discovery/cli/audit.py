@@ -21,8 +21,7 @@ from discovery.core.address import authority
 from discovery.core.name import fold
 from discovery.plugins.audit import AuditSettings
 from discovery.plugins.audit.line import DONE, Json, octets_of
-from discovery.plugins.audit.search import Wanted, content_of, opened
-from discovery.rest.api.times import iso
+from discovery.plugins.audit.search import Asked, content_of, opened
 from discovery.system.env import SettingsError
 
 # Characters of one value.
@@ -49,7 +48,7 @@ def audit(
     json: Annotated[bool, Parameter(help="the lines as JSON, one each")] = False,
     env_file: EnvFile = None,
 ) -> None:
-    wanted = Wanted(by, None if service is None else fold(service), None if since is None else iso(since))
+    asked = Asked(actor=by, service=None if service is None else fold(service), since=since)
     broken = 0
 
     def lines(files: Iterable[BinaryIO]) -> Iterator[Json]:
@@ -57,7 +56,7 @@ def audit(
         for content in map(content_of, chain.from_iterable(files)):
             if content is None:
                 broken += 1
-            elif wanted.holds(content):
+            elif asked.holds(content):
                 yield content
 
     with opened(file or _file(env_file)) as files:

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -33,30 +34,13 @@ MAX_OCTETS = 2 * 1024 * 1024
 _PAUSE = 0.00005
 # Seconds by which a line may be older than one before it: the clock was set.
 SLACK = 3600.0
+# Behind every time of a line.
+_LAST = "~"
 
 
 class NoAuditFile(DiscoveryError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} cannot be read: {reason}; AUDIT_FILE or --file names the file that the server writes")
-
-
-class Wanted(NamedTuple):
-    """Lines of this actor (a token's name, or an address), about this service (folded), from `since` on and before `until`, as lines have
-    times: they are in order as text. None: all.
-    """
-
-    actor: str | None = None
-    service: str | None = None
-    since: str | None = None
-    until: str | None = None
-
-    def holds(self, line: dict[str, Any]) -> bool:
-        by, time = line["by"], line["time"]
-        if self.actor is not None and self.actor not in (by.get("name"), by.get("address")):
-            return False
-        if self.service is not None and fold(line.get("service") or "") != self.service:
-            return False
-        return (self.since is None or time >= self.since) and (self.until is None or time < self.until)
 
 
 @contextlib.contextmanager
@@ -119,7 +103,8 @@ class Cursor(NamedTuple):
     at: int
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True)
+class Asked:
     """None: all. `actor`: a token's name, or an address. `service` folded. `since` is part of it, `until` is not; epoch seconds."""
 
     limit: int = 100
@@ -128,6 +113,21 @@ class Asked(NamedTuple):
     since: float | None = None
     until: float | None = None
     before: Cursor | None = None
+
+    @cached_property
+    def _times(self) -> tuple[str, str]:
+        """As lines have them: they are in order as text."""
+        return _text(self.since) or "", _text(self.until) or _LAST
+
+    def holds(self, line: dict[str, Any]) -> bool:
+        """Whether it is about what is asked for."""
+        by, (since, until) = line["by"], self._times
+        if self.actor is not None and self.actor not in (by.get("name"), by.get("address")):
+            return False
+        if self.service is not None and fold(line.get("service") or "") != self.service:
+            return False
+        time: str = line["time"]
+        return since <= time < until
 
 
 class Page(NamedTuple):
@@ -152,9 +152,7 @@ class Search:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        asked, since, until = self.asked, self.asked.since, self.asked.until
-        # As lines have times, which are compared as text.
-        self._wanted = Wanted(asked.actor, asked.service, _text(since), _text(until))
+        since, until = self.asked.since, self.asked.until
         self._long_ago = _text(None if since is None else max(0.0, since - SLACK))
         self._much_later = _text(None if until is None else until + SLACK)
         self._lines: list[bytes] = []
@@ -190,7 +188,7 @@ class Search:
         elif self._long_ago is not None and content["time"] < self._long_ago:
             self._over = True
             return False
-        elif self._wanted.holds(content):
+        elif self.asked.holds(content):
             if self._lines and self._octets + len(line) > MAX_OCTETS:
                 return False
             self._lines.append(line[:-1])

@@ -99,7 +99,7 @@ class Journal(Plugin):
     # -- as a keeper
 
     async def restore(self) -> Snapshot:
-        """DataDirUnusable, DataDirInUse, DataDirMoved, Interrupted, Damaged, NewerFormat, CannotRead, CannotWrite."""
+        """DataDirUnusable, DataDirInUse, DataDirMoved, Damaged, NewerFormat, CannotRead, CannotWrite."""
         self._lock = await asyncio.to_thread(Lock, self._folder)
         started, wall = time.perf_counter(), self._wall()
         mark = await asyncio.to_thread(moved.read, self._folder)

@@ -54,18 +54,6 @@ class DataDirMoved(DiscoveryError):
         )
 
 
-class NoFile(DiscoveryError):
-    def __init__(self, file: Path) -> None:
-        super().__init__(f"There is no file {file.absolute()} (DATA_DIR is looked for from the folder where this runs)")
-
-
 class CannotRead(DiscoveryError):
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(f"{file} cannot be read: {reason}")
-
-
-class Interrupted(DiscoveryError):
-    def __init__(self, file: Path) -> None:
-        super().__init__(
-            f"{file}: a restore was cut off half way; do it again with `discovery restore FILE` ({file}.restoring is a whole backup too)"
-        )

@@ -18,7 +18,7 @@ from pathlib import Path
 from discovery.core.errors import reason_of
 from discovery.plugins.journal import rows, schema, wal
 from discovery.plugins.journal.database import AHEAD, Database, Op, create
-from discovery.plugins.journal.errors import CannotRead, CannotWrite, Interrupted
+from discovery.plugins.journal.errors import CannotRead, CannotWrite
 from discovery.plugins.journal.inspection import inspect, reading, snapshot_of
 from discovery.plugins.journal.lock import Lock, give_to_owner
 from discovery.plugins.journal.schema import PUT_META, translated_errors
@@ -32,11 +32,12 @@ FILE = "registry.db"
 def open_for_service(folder: Path, wall: float) -> tuple[Database, Snapshot]:
     """The file of `folder`, made when it is missing, and what is in it. `wall`: epoch seconds now.
 
-    Interrupted, Damaged, NewerFormat, CannotRead, CannotWrite; then its files are as they were, to the octet.
+    Damaged, NewerFormat, CannotRead, CannotWrite; then its files are as they were, to the octet.
     """
     file = folder / FILE
     if _restoring(folder).exists():
-        raise Interrupted(file)
+        again = f"do it again with `discovery restore FILE` ({file}.restoring is a whole backup too)"
+        raise CannotRead(file, f"a restore was cut off half way; {again}")
     if not file.exists():
         create(file)
     content = inspect(file, wall)
@@ -44,7 +45,7 @@ def open_for_service(folder: Path, wall: float) -> tuple[Database, Snapshot]:
 
 
 def back_up(folder: Path, target: Path) -> Snapshot:
-    """Copies the file of `folder` over `target`. Returns what is in it. NoFile, CannotRead, Damaged, NewerFormat, CannotWrite."""
+    """Copies the file of `folder` over `target`. Returns what is in it. CannotRead, Damaged, NewerFormat, CannotWrite."""
     if not target.name or target.is_dir():
         raise CannotWrite(target, "it is a folder")
     if target.parent.resolve() == folder.resolve() and target.name.startswith(FILE):
@@ -61,7 +62,7 @@ def restore(folder: Path, source: Path) -> tuple[Snapshot, Path | None]:
 
     It has the mode of that one; when root does it, it has the owner of `folder`.
 
-    NoFile, CannotRead, DataDirUnusable, DataDirInUse, Damaged, NewerFormat, CannotWrite; then nothing has changed.
+    CannotRead, DataDirUnusable, DataDirInUse, Damaged, NewerFormat, CannotWrite; then nothing has changed.
     """
     _look_at(source)
     with contextlib.closing(Lock(folder)):

@@ -17,7 +17,7 @@ from discovery.core.event import ValueEvent
 from discovery.core.instance import Key
 from discovery.core.maintenance import MAX_SECONDS
 from discovery.plugins.journal import rows, wal
-from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat, NoFile
+from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat
 from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT, migrate, tables, translated_errors
 from discovery.store.snapshot import Snapshot
 from discovery.store.values import MAX_BURIED
@@ -31,7 +31,7 @@ _META = ("index", "wall")
 
 
 def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Snapshot:
-    """All there is, of an older format too, under an index that the registry has not reached. Damaged, NewerFormat, NoFile, CannotRead.
+    """All there is, of an older format too, under an index that the registry has not reached. Damaged, NewerFormat, CannotRead.
     `wall`: epoch seconds now.
 
     `called`: the file that errors name, when that is another one.
@@ -59,13 +59,13 @@ def inspect(file: Path, wall: float = 0.0, called: Path | None = None) -> Snapsh
 
 @contextlib.contextmanager
 def reading(named: Path) -> Iterator[None]:
-    """What is wrong with a file and its log in our words: NoFile, CannotRead, Damaged."""
+    """What is wrong with a file and its log in our words: CannotRead, Damaged."""
     try:
         yield
     except wal.Torn:
         raise Damaged(named, "its write-ahead log is broken in the middle") from None
     except FileNotFoundError:
-        raise NoFile(named) from None
+        raise CannotRead(named.absolute(), "there is no such file (DATA_DIR is looked for where this runs)") from None
     except OSError as error:
         raise CannotRead(named, reason_of(error)) from None
 

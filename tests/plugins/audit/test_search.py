@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def test_a_page_takes_its_time_and_no_more(path: Path, monkeypatch: pytest.Monke
         found += 1
         if page.next is None:
             break
-        asked = asked._replace(before=page.next)
+        asked = replace(asked, before=page.next)
     assert found > 5
 
 

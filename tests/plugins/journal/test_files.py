@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from discovery.plugins.journal import files
-from discovery.plugins.journal.errors import CannotWrite, Damaged, DataDirInUse, NewerFormat, NoFile
+from discovery.plugins.journal.errors import CannotRead, CannotWrite, Damaged, DataDirInUse, NewerFormat
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.inspection import inspect
 from discovery.plugins.journal.lock import Lock
@@ -126,7 +126,7 @@ def test_a_damaged_registry_is_not_backed_up_and_the_old_backup_stays(folder: Pa
 
 
 def test_there_may_be_nothing_to_back_up(folder: Path, target: Path) -> None:
-    with pytest.raises(NoFile, match=FILE):
+    with pytest.raises(CannotRead, match=FILE):
         files.back_up(folder, target)
     assert not folder.exists()
     assert names(target.parent) == set()
@@ -228,7 +228,7 @@ def test_a_backup_that_cannot_be_read_changes_nothing(folder: Path, target: Path
 
 
 def test_a_missing_backup_changes_nothing(folder: Path, target: Path) -> None:
-    with pytest.raises(NoFile, match=target.name):
+    with pytest.raises(CannotRead, match=target.name):
         files.restore(folder, target)
     assert not folder.exists()
 
