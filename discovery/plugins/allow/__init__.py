@@ -9,10 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
 
 from discovery.core.log_fields import fields
-from discovery.core.network import Network, ip_of
-from discovery.dns.message.names import ROOT, Name, from_wire, to_text
+from discovery.core.network import Network, ip_of, unmapped
+from discovery.dns.message.names import ROOT, Name, from_text, from_wire, to_text
 from discovery.dns.message.query import Request
 from discovery.dns.message.reason import Reason
 from discovery.dns.message.values import PROHIBITED, Answer, Class, Deferred, Explanation, Type
@@ -20,10 +25,9 @@ from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.zone import Zone
 from discovery.plugins import LookupSeam, Plugin, Seams
-from discovery.plugins.allow.settings import AllowSettings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
-from discovery.system.env import SettingsError
+from discovery.system.env import EnvSettings, SettingsError
 
 # Clients of restricted zones whose rules are remembered, at 0.3 KB each.
 MAX_CLIENTS = 4096
@@ -124,6 +128,44 @@ def _refused(rule: Name, client: str) -> Answer:
             PROHIBITED, f"{what} does not answer {client}: it is in no network of DNS_ALLOW", Reason.NOT_ALLOWED
         )
     )
+
+
+def _rules(value: object) -> object:
+    """`NETWORK|NETWORK,ZONE=NETWORK|NETWORK`: for all zones that are not named, and by zone."""
+    if not isinstance(value, str):
+        return value
+    rules: dict[Name, tuple[Network, ...]] = {}
+    for part in filter(None, map(str.strip, value.split(","))):
+        zone, has_zone, networks = part.rpartition("=")
+        name = _zone(zone.strip()) if has_zone else ROOT
+        if has_zone and name in rules:
+            raise ValueError(f"{zone} is there twice; write all its networks in one, with | between them")
+        rules[name] = (*rules.get(name, ()), *map(_network, networks.split("|")))
+    return rules
+
+
+def _zone(text: str) -> Name:
+    try:
+        name = from_text(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no zone; write ZONE=NETWORK|NETWORK, or NETWORK for all zones") from None
+    if name == ROOT:
+        raise ValueError("there is no zone before the =; write ZONE=NETWORK|NETWORK, or NETWORK for all zones")
+    return name
+
+
+def _network(text: str) -> Network:
+    try:
+        return unmapped(ip_network(text.strip()))
+    except ValueError as error:
+        raise ValueError(f"{text.strip()!r} is no network such as 10.0.0.0/8, 127.0.0.1 or fd00::/8: {error}") from None
+
+
+class AllowSettings(EnvSettings):
+    # By zone, ROOT for all others.
+    dns_allow: Annotated[dict[Name, tuple[Network, ...]], NoDecode, BeforeValidator(_rules)] = Field({})
+    """Networks whose clients may ask, for all zones (10.0.0.0/8,127.0.0.1) or by zone
+    (svc.local=10.0.0.0/8|192.168.0.0/16,legacy.local=127.0.0.0/8); others get REFUSED. Empty: everybody may ask."""
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Allow | None:

@@ -1,7 +1,7 @@
 """Consul's HTTP API over the same registry: its clients register, beat, look up and wait here as they do there. README.md beside this file.
 
 `directory` knows which of Consul's ids are which instances; `views` has its JSON; `reading` lets requests wait. Each of `catalog`,
-`agent`, `registering`, `external`, `kv` and `beyond` has the routes of its subject.
+`agent`, `registering`, `external` and `kv` has the routes of its subject.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.consul import beyond
+from discovery.plugins.consul import kv
 from discovery.plugins.consul.agent import Agent
 from discovery.plugins.consul.catalog import Catalog
 from discovery.plugins.consul.directory import Directory
@@ -43,9 +43,7 @@ class Consul(Plugin):
         self._registering = registering = Registering(reader, seams.count_registration)
         external = External(registering, seams.count_registration)
         parts = (registering, catalog, external, Agent(reader, catalog), self._keys)
-        seams.routes.extend(
-            MANNERS.routes(*(route for part in parts for route in part.routes()), *beyond.routes(reader))
-        )
+        seams.routes.extend(MANNERS.routes(*(route for part in parts for route in part.routes()), *kv.beyond(reader)))
         self._seams = seams
         seams.concerns.extend(self._keys.concerns())
         seams.followers.append(directory.follow_commit)

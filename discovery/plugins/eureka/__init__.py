@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from discovery.plugins import Plugin
-from discovery.plugins.eureka.settings import EurekaSettings
 from discovery.store.registry import Registry
+from discovery.system.env import EnvSettings
+
+
+class EurekaSettings(EnvSettings):
+    eureka: bool = False
+    """true: clients of Netflix's Eureka are answered below /eureka."""
 
 
 def make(registry: Registry, clock: Callable[[], float]) -> Plugin | None:

@@ -21,8 +21,7 @@ from discovery.dns.zones.reverse import ReverseNames
 from discovery.dns.zones.service_zone import ServiceZone
 from discovery.dns.zones.static_zone import StaticZone
 from discovery.dns.zones.zone import LiveNames, Zone
-from discovery.plugins.allow import Allow
-from discovery.plugins.allow.settings import AllowSettings
+from discovery.plugins.allow import Allow, AllowSettings
 from tests.dns.world import World, forget, load, make_query, parsed
 
 INSIDE, OUTSIDE = "10.1.2.3", "192.0.2.1"

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from discovery.dns.message.names import from_text
-from discovery.plugins.allow import make
-from discovery.plugins.allow.settings import AllowSettings
+from discovery.plugins.allow import AllowSettings, make
 from discovery.system.env import SettingsError
 from tests.store.making import a_registry
 

@@ -16,7 +16,7 @@ from discovery.dns.message.names import from_text, to_text
 from discovery.dns.message.query import CutShort, Transport, parse
 from discovery.dns.message.values import Type
 from discovery.plugins.transfer import sending, snapshot
-from discovery.plugins.transfer.messages import MESSAGE
+from discovery.plugins.transfer.sending import MESSAGE
 from discovery.plugins.transfer.snapshot import Snapshot
 from discovery.plugins.transfer.tsig import Signer
 from discovery.system import turns
