@@ -39,7 +39,7 @@ class RegistryModel(RuleBasedStateMachine):
             started_at=started,
             index=index,
         )
-        self.registry.reserved = {"fixed": "has fixed records in a zone file"}
+        self.zone_files_are_read({"fixed"})
         self.log = Log.of(self.registry)
         self.replica = Replica(self.registry.index)
         self.rows: dict[Key, Row] = {}
@@ -88,31 +88,46 @@ class RegistryModel(RuleBasedStateMachine):
 
     # -- writes
 
-    @rule(sent=SPECS)
-    def register(self, sent: Registration) -> None:
+    @rule(names=st.sets(st.sampled_from(["fixed", "web"])))
+    def zone_files_are_read(self, names: set[str]) -> None:
+        self.registry.reserved = dict.fromkeys(names, "has fixed records in a zone file")
+
+    @rule(some=st.lists(st.tuples(SPECS, st.booleans()), min_size=3, max_size=8))
+    def some_register(self, some: list[tuple[Registration, bool]]) -> None:
+        for sent, replaces in some:
+            self.register(sent, replaces)
+
+    @rule(sent=SPECS, replaces=st.booleans())
+    def register(self, sent: Registration, replaces: bool) -> None:
         key = sent.key
         # The service's first spelling stays, and an own id is no part of the contents.
         shown = replace(sent, name=self.names.get(key.service, sent.name), id=None)
         self.written()
         if key in self.rows:
-            self.register_again(key, sent, shown)
+            self.register_again(key, sent, shown, replaces)
             return
         peers = [other for other in self.rows if other.service == key.service]
         dead = [other for other in peers if self.now >= self.rows[other].ends]
         full = len(peers) >= MAX_INSTANCES
         possible: set[type[DiscoveryError]] = set()
-        if key.service == "fixed":
+        if key.service in self.registry.reserved and not peers:
             possible.add(NameReserved)
-        if sent.id is not None and any(row.id == sent.id for row in self.rows.values()):
+        old_self = next((other for other, row in self.rows.items() if row.id == sent.id), None)
+        if old_self is not None and not (replaces and old_self in peers):
             possible.add(IdTaken)
-        if full and not dead:
+        if full and not dead and old_self is None:
             possible.add(ServiceFull)
         if possible:
-            self.refused(possible, lambda: self.registry.register(sent, self.now, self.now + 1e9))
+            self.refused(possible, lambda: self.registry.register(sent, self.now, self.now + 1e9, replaces))
             return
-        entry = self.registry.register(sent, self.now, self.now + 1e9)
+        entry, index = self.registry.register(sent, self.now, self.now + 1e9, replaces), self.replica.index
         changes = self.published()
-        if full:
+        assert self.registry.index == index + 1, "one commit"
+        if old_self is not None:
+            assert changes[:-1] == [*self.lapse(old_self), (Kind.DEREGISTERED, old_self)]
+            self.drop(old_self)
+            changes = changes[-1:]
+        elif full:
             gone = changes[-2][1]
             assert self.rows[gone].ends == min(self.rows[other].ends for other in dead)
             assert changes[:-1] == [*self.lapse(gone), (Kind.EXPIRED, gone)]
@@ -122,12 +137,12 @@ class RegistryModel(RuleBasedStateMachine):
         assert sent.id in (None, entry.instance.id)
         assert all(row.id != entry.instance.id for row in self.rows.values())
         self.rows[key] = Row(entry.instance.id, self.now + 1e9, shown, self.now)
-        self.names.setdefault(key.service, sent.name)
+        self.names.setdefault(key.service, shown.name)
         self.registrations += 1
 
-    def register_again(self, key: Key, sent: Registration, shown: Registration) -> None:
+    def register_again(self, key: Key, sent: Registration, shown: Registration, replaces: bool) -> None:
         other = shown != self.rows[key].spec
-        entry = self.registry.register(sent, self.now, self.now + 1e9)
+        entry = self.registry.register(sent, self.now, self.now + 1e9, replaces)
         health = self.revive(key)
         self.rows[key].spec = shown
         assert self.published() == (health or [(Kind.UPDATED, key)] * other)
@@ -193,6 +208,11 @@ class RegistryModel(RuleBasedStateMachine):
     @rule(step=STEPS)
     def time_passes_untold(self, step: float) -> None:
         self.now += step
+
+    @precondition(lambda self: self.rows)
+    @rule()
+    def time_comes_to_the_next_deadline_untold(self) -> None:
+        self.now = max(self.now, self.registry.next_deadline() or 0.0)
 
     @rule(limit=st.integers(0, 3))
     def advance_a_little(self, limit: int) -> None:

@@ -291,12 +291,12 @@ def test_a_few_names_too_many_asked_for_in_turn_are_nearly_all_answered_from_wha
     world = World(hot=True)
     for number in range(210):
         world.add(f"s{number}", "10.0.0.1")
-    for turn in range(20):
+    for turn in range(6):
         if turn == 1:
             world.asked = 0
         for number in range(210):
             assert data(world.ask(f"s{number}.svc.local").answer) == ["10.0.0.1"]
-    assert world.asked < 0.3 * 19 * 210
+    assert world.asked < 0.3 * 5 * 210
 
 
 def test_one_service_has_a_share_of_what_is_kept(packed: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,10 +349,10 @@ def test_names_that_nobody_has_leave_nothing_behind(packed: Packed) -> None:
     assert grown < 50_000, f"{grown} octets more"
 
 
-def test_ten_thousand_odd_types_about_one_name_leave_a_handful(packed: Packed) -> None:
+def test_thousands_of_odd_types_about_one_name_leave_a_handful(packed: Packed) -> None:
     world = world_of("web")
     query = b"\0\1\1\0\0\1\0\0\0\0\0\0\3web\3svc\5local\0"
-    for rtype in range(1, 10_000):
+    for rtype in range(1, 2_000):
         world.send(query + rtype.to_bytes(2, "big") + b"\0\1")
     assert len(packed.alive) <= 10
 

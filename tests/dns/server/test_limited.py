@@ -16,7 +16,8 @@ from discovery.dns.message.query import UDP, Transport
 from discovery.dns.server.cookies import Cookies
 from discovery.dns.server.limited import Limited
 from discovery.dns.server.rate_limit import RateLimiter
-from tests.dns.world import World, data, make_query, parsed
+from tests.dns.world import World, make_query, parsed
+from tests.examples import examples
 from tests.stories.standards.hostile import packets
 
 SEED = bytes(range(16))
@@ -167,8 +168,8 @@ def test_of_what_is_limited_fewer_octets_leave_than_come(
     more = {} if options is None else {"edns": 1232, "options": options}
     packet = make_query(*question, **more).to_wire()  # type: ignore[arg-type]
     came = left = whole = 0
-    for number in range(20_000):
-        reply = reply_to(packet, it, now=NOW + number / 10_000)
+    for number in range(2_000):
+        reply = reply_to(packet, it, now=NOW + number / 1_000)
         came += len(packet)
         if reply is not None and reply[2] & 2:
             left += len(reply)
@@ -198,12 +199,6 @@ def test_many_answers_are_held_back_by_the_limit_for_the_prefix() -> None:
     assert [outcome(query(name), it) for name in names] == [WHOLE, WHOLE, CUT, SILENCE]
 
 
-def test_zero_is_no_limit() -> None:
-    it = limited(world(), per_answer=0, per_prefix=0)
-    assert set(outcomes(1000, query(), it)) == {WHOLE}
-    assert (it.slipped, it.dropped) == (0, 0)
-
-
 # -- cookies
 
 
@@ -211,7 +206,7 @@ def test_zero_is_no_limit() -> None:
 def test_a_server_s_cookie_lifts_the_limit(client: str) -> None:
     it = limited(world(), per_answer=1)
     known = query("api.svc.local", cookie(server_cookie(it, client, NOW)))
-    assert set(outcomes(200, known, it, client=client)) == {WHOLE}
+    assert set(outcomes(20, known, it, client=client)) == {WHOLE}
     assert SILENCE in outcomes(3, query(), it, client=client), "its neighbours without one are limited all the same"
     assert set(outcomes(5, known, it, client=client)) == {WHOLE}
 
@@ -287,7 +282,7 @@ def test_of_two_cookies_it_is_the_one_that_the_responder_reads_that_counts() -> 
 )
 def test_an_exempt_network_is_never_limited_and_takes_nothing_from_others(exempt: str, client: str) -> None:
     it = limited(world(), per_answer=1, per_prefix=1, exempt=[exempt])
-    assert set(outcomes(500, query(), it, client=client)) == {WHOLE}
+    assert set(outcomes(20, query(), it, client=client)) == {WHOLE}
     assert outcomes(3, query(), it, client=BOB) == [WHOLE, CUT, SILENCE]
     assert (it.slipped, it.dropped) == (1, 1)
 
@@ -319,19 +314,20 @@ def test_what_is_not_limited_is_what_the_responder_says_to_the_octet(hot: bool, 
     free = limited(one, per_answer=0)
     exempt = limited(other, per_answer=1, per_prefix=1, exempt=["0.0.0.0/0", "::/0"])
     replies = 0
-    for packet in packets(seed=5, count=3000):
+    for packet in packets(seed=5, count=examples(3000)):
         expected = plain.responder.respond(packet, NOW, client, UDP)
         assert reply_to(packet, free, client) == expected
         assert reply_to(packet, exempt, client) == expected
         replies += expected is not None
-    assert replies > 1000
+    assert replies > examples(1000)
+    assert (free.slipped, free.dropped) == (0, 0)
 
 
 @pytest.mark.parametrize("hot", [False, True])
 def test_no_packet_makes_it_fail_and_what_it_cuts_is_never_larger_than_a_cookie_allows(hot: bool) -> None:
     plain, it = world(hot=hot), limited(world(hot=hot), per_answer=1, per_prefix=1, slip=1)
     cut = 0
-    for packet in packets(seed=6, count=5000):
+    for packet in packets(seed=6, count=examples(5000)):
         reply, expected = reply_to(packet, it, CAROL), plain.responder.respond(packet, NOW, CAROL, UDP)
         assert (reply is None) == (expected is None), "with slip 1 nothing is silent"
         if reply is None or reply == expected:
@@ -343,10 +339,4 @@ def test_no_packet_makes_it_fail_and_what_it_cuts_is_never_larger_than_a_cookie_
         assert (message.answer, message.authority, message.additional) == ([], [], [])
         assert reply[:2] == packet[:2]
         assert len(reply) <= min(len(expected), max(12, len(packet)) + 16)
-    assert cut > 500
-
-
-def test_the_records_of_a_whole_reply_are_all_there() -> None:
-    it = limited(world(), per_answer=1)
-    message = parsed(reply_to(query().to_wire(), it))
-    assert sorted(data(message.answer)) == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    assert cut > examples(500)

@@ -207,12 +207,11 @@ def test_a_circle_that_a_zone_file_closes_later_is_servfail_that_says_so() -> No
     assert "circle" in str(reply.options[0])
 
 
-def test_a_hundred_host_names_have_their_turn() -> None:
+def test_all_of_many_host_names_have_their_turn() -> None:
     world = World(hot=True)
-    for number in range(100):
+    for number in range(40):
         world.add("many", f"host-{number}.example.net", 1)
-    now = (number / 1000 for number in range(1000))
-    assert len({data(world.ask("many.svc.local", now=next(now)).answer)[0] for _ in range(1000)}) == 100
+    assert len({data(world.ask("many.svc.local", now=n / 400).answer)[0] for n in range(400)}) == 40
 
 
 def test_a_registration_of_the_longest_host_name_has_records() -> None:

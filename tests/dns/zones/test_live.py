@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def test_a_subtype_is_limited_too() -> None:
     assert len(data(world.ask("_blue._sub._web._tcp.svc.local", "PTR", udp=False).answer)) == 2
 
 
+@cache
 def _of_large_metadata(instances: int) -> World:
     world = World(lease=1000.0)
     for number in range(instances):

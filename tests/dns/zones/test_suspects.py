@@ -85,11 +85,10 @@ def _paired(reply: dns.message.Message) -> Iterator[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("rtype", ["A", "SRV"])
 @pytest.mark.parametrize("name", ["web", "blue.web", "p3001.web", "alias", "second", "x.wild", "web.default"])
-@pytest.mark.parametrize("udp", [True, False], ids=["udp", "tcp"])
-def test_the_healthy_ones_come_first_however_the_order_is_drawn(world: World, name: str, rtype: str, udp: bool) -> None:
+def test_the_healthy_ones_come_first_however_the_order_is_drawn(world: World, name: str, rtype: str) -> None:
     first = set()
-    for _ in range(60):
-        reply = world.ask(f"{name}.svc.local", rtype, now=NOW, udp=udp, edns=1232)
+    for round in range(24):
+        reply = world.ask(f"{name}.svc.local", rtype, now=NOW, udp=round % 2 == 0, edns=1232)
         found = [text for text in data(reply.answer) if not text.startswith(("web.", "alias."))]
         answers = found if rtype == "A" else [text.split()[-1].split("-p")[0][3:].replace("-", ".") for text in found]
         assert set(answers[:3]) == set(HEALTHY)

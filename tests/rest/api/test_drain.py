@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.rest.harness import DNS_TTL, USER, Api, Reply, assert_error, time_of
-from tests.store.making import Log, Told
 
 BY_ADDRESS = "/services/user-service/instances/drain?ip=127.0.0.1&port=3001"
 BY_ID = "/instances/id-1/drain"
 RESOLVE = "/resolve/user-service"
 
 both_ways = pytest.mark.parametrize("path", [BY_ADDRESS, BY_ID, BY_ADDRESS.replace("user", "USER")])
-
-
-def watched(api: Api) -> list[Told]:
-    return Log.of(api.registry).changes
 
 
 def safe_after(api: Api, reply: Reply) -> float:
@@ -79,119 +72,30 @@ async def test_safe_after_follows_the_wall_clock_of_the_answer(api: Api) -> None
     assert time_of(reply.body["safeAfter"]) == api.time(3600 + DNS_TTL)
 
 
-@both_ways
-async def test_drained_twice_is_drained_once(api: Api, path: str) -> None:
-    await api.register()
-    changes = watched(api)
-    first = await api.put(path)
-    before = api.state()
-    again = await api.put(path)
-    assert (again.status, again.body) == (200, first.body)
-    assert api.state() == before
-    assert [change.kind.value for change in changes] == ["draining"]
-    assert "127.0.0.1" in changes[0].reason, "who asked"
-
-
-@both_ways
-async def test_what_is_not_drained_may_be_undrained(api: Api, path: str) -> None:
-    await api.register()
-    before = api.state()
-    assert (await api.delete(path)).status == 200
-    assert api.state() == before
-
-
-async def test_a_heartbeat_keeps_a_drained_instance_alive_and_says_what_it_is(api: Api) -> None:
-    await api.register()
-    await api.put(BY_ID)
-    for _ in range(5):
-        api.forward(9)
-        api.settle()
-        reply = await api.post("/heartbeat", USER)
-        assert (reply.status, reply.body["instance"]["status"]) == (200, "draining")
-    batch = await api.post("/heartbeats", {"instances": [USER]})
-    assert (batch.body["updated"], batch.body["unknown"]) == (1, [])
-    assert (await api.get(RESOLVE)).status == 404
-
-
-@pytest.mark.parametrize("fields", [{}, {"metadata": {"version": "2"}}, {"ttl": 20}])
-@pytest.mark.parametrize(("method", "path"), [("POST", "/register"), ("PUT", "/instances"), ("POST", "/heartbeat")])
-async def test_a_registration_does_not_undo_a_drain(api: Api, method: str, path: str, fields: dict[str, Any]) -> None:
-    await api.register()
-    await api.put(BY_ID)
-    reply = await api.request(method, path, USER | fields | ({"register": True} if path == "/heartbeat" else {}))
-    assert reply.status in (200, 201)
-    assert reply.body["instance"]["status"] == "draining"
-    assert (await api.get(RESOLVE)).status == 404
-    assert (await api.get("/instances/id-1")).body.items() >= ({"draining": True} | fields).items()
-
-
-async def test_a_drained_instance_that_falls_silent_is_unhealthy_and_drained_again_when_it_beats(api: Api) -> None:
-    await api.register()
-    await api.put(BY_ID)
-    api.forward(10)
-    shown = (await api.get("/instances/id-1")).body
-    assert (shown["status"], shown["draining"]) == ("unhealthy", True)
-    api.settle()
-    assert (await api.post("/heartbeat", USER)).body["instance"]["status"] == "draining"
-
-
-async def test_an_unhealthy_instance_can_be_drained(api: Api) -> None:
-    await api.register()
-    api.forward(11)
-    reply = await api.put(BY_ID)
-    assert (reply.status, reply.body["instance"]["status"]) == (200, "unhealthy")
-    assert (await api.post("/heartbeat", USER)).body["instance"]["status"] == "draining"
-
-
-async def test_a_new_registration_after_a_deregistration_is_not_drained(api: Api) -> None:
-    await api.register()
-    await api.put(BY_ID)
-    await api.delete("/instances/id-1")
-    assert (await api.register())["instance"]["status"] == "healthy"
-
-
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-@pytest.mark.parametrize(
-    "path",
-    [
+async def test_an_unknown_instance_is_a_404(api: Api, method: str) -> None:
+    await api.register()
+    before = api.state()
+    for path in (
         BY_ID.replace("id-1", "id-2"),
         BY_ADDRESS.replace("user", "other"),
-        BY_ADDRESS.replace("127.0.0.1", "127.0.0.2"),
         BY_ADDRESS.replace("3001", "3002"),
-    ],
-)
-async def test_an_unknown_instance_is_a_404(api: Api, method: str, path: str) -> None:
-    await api.register()
-    before = api.state()
-    reply = await api.request(method, path)
-    assert_error(reply, 404)
-    assert reply.body["code"] == "INSTANCE_UNKNOWN"
+    ):
+        reply = await api.request(method, path)
+        assert_error(reply, 404)
+        assert reply.body["code"] == "INSTANCE_UNKNOWN"
     assert api.state() == before
 
 
+@pytest.mark.parametrize("what", ["drain", "maintenance"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-@pytest.mark.parametrize(
-    ("query", "field"), [("", "ip"), ("?ip=127.0.0.1", "port"), ("?port=3001", "ip"), ("?ip=&port=3001", "ip")]
-)
-async def test_a_missing_parameter_is_a_400_with_an_example(api: Api, method: str, query: str, field: str) -> None:
+async def test_a_missing_parameter_is_a_400_with_an_example(api: Api, method: str, what: str) -> None:
     await api.register()
     before = api.state()
-    reply = await api.request(method, f"/services/user-service/instances/drain{query}")
-    assert_error(reply, 400, field)
-    assert (reply.body["code"], reply.body["field"]) == ("PARAMETER_MISSING", field)
-    assert "/instances/drain?ip=" in reply.body["example"]
+    for query, field in (("", "ip"), ("?ip=127.0.0.1", "port"), ("?port=3001", "ip"), ("?ip=&port=3001", "ip")):
+        body = {"reason": "new disks", "seconds": 60} if what == "maintenance" else None
+        reply = await api.request(method, f"/services/user-service/instances/{what}{query}", body)
+        assert_error(reply, 400, field)
+        assert (reply.body["code"], reply.body["field"]) == ("PARAMETER_MISSING", field)
+        assert f"/instances/{what}?ip=" in reply.body["example"]
     assert api.state() == before
-
-
-@pytest.mark.parametrize(
-    ("path", "field"),
-    [
-        (BY_ADDRESS.replace("127.0.0.1", "localhost"), "ip"),
-        (BY_ADDRESS.replace("3001", "0"), "port"),
-        (BY_ADDRESS.replace("user-service", "a%0Ab"), "name"),
-    ],
-)
-async def test_a_bad_parameter_is_named(api: Api, path: str, field: str) -> None:
-    reply = await api.put(path)
-    assert_error(reply, 400, field)
-    assert reply.body["field"] == field

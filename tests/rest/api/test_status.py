@@ -10,7 +10,7 @@ import pytest
 
 from discovery.core.status import Status
 from discovery.store.damping import Damping
-from tests.rest.harness import LEASE, USER, Api, assert_error, serving, time_of
+from tests.rest.harness import LEASE, USER, Api, assert_error, serving
 
 RESOLVE = "/resolve/user-service"
 # The instances of `zoo` by their ports, and what each is.
@@ -150,50 +150,6 @@ async def test_suspects_come_in_the_order_of_their_latest_heartbeats_too(held: A
     ]  # fmt: skip
 
 
-async def test_where_nothing_healthy_is_left_suspects_are_served(held: Api) -> None:
-    await silent_together(held, range(1, 4))
-    body = (await held.get(RESOLVE)).body
-    assert {one["port"]: one["status"] for one in body["instances"]} == dict.fromkeys((1, 2, 3), "suspect")
-    assert {time_of(one["lastHeartbeat"]) for one in body["instances"]} == {held.time()}
-    service = await of_service(held)
-    assert (service["healthyCount"], [one["isHealthy"] for one in service["instances"]]) == (0, [False] * 3)
-
-
-async def test_a_suspect_that_beats_is_healthy_at_once(held: Api) -> None:
-    await silent_together(held, range(1, 4))
-    reply = await held.post("/heartbeat", USER | {"port": 1})
-    assert reply.body["instance"]["status"] == "healthy"
-    assert [one["status"] for one in (await held.get(RESOLVE)).body["instances"]] == ["healthy", "suspect", "suspect"]
-    for port in (2, 3):
-        await held.post("/heartbeat", USER | {"port": port})
-    assert (await held.get("/stats")).body["servicesHeldByTheBrake"] == []
-
-
-async def test_what_an_operator_says_of_a_suspect_counts_more_than_the_brake(held: Api) -> None:
-    await silent_together(held, range(1, 5))
-    await held.put("/instances/id-1/drain")
-    await held.put("/instances/id-2/maintenance", {"reason": "x", "seconds": 60})
-    body = (await held.get(RESOLVE)).body
-    assert {one["port"] for one in body["instances"]} == {3, 4}
-
-
-@pytest.mark.parametrize("count", [1, 2])
-async def test_a_service_of_one_or_two_expires_as_ever(held: Api, count: int) -> None:
-    await silent_together(held, range(1, count + 1))
-    assert_error(await held.get(RESOLVE), 404, f"{count} unhealthy")
-    assert (await held.get("/stats")).body["servicesHeldByTheBrake"] == []
-
-
-async def test_one_that_falls_silent_alone_is_unhealthy(held: Api) -> None:
-    await silent_together(held, range(1, 2), range(2, 9))
-    assert [one["status"] for one in (await held.get(RESOLVE)).body["instances"]] == ["healthy"] * 7
-
-
-async def test_without_a_brake_all_of_them_expire(api: Api) -> None:
-    await silent_together(api, range(1, 10))
-    assert_error(await api.get(RESOLVE), 404, "9 unhealthy")
-
-
 async def test_flapping_ones_are_served_only_where_nothing_better_is_left(held: Api) -> None:
     await zoo(held)
     assert "flapping" not in [one["status"] for one in (await held.get(RESOLVE)).body["instances"]]
@@ -217,14 +173,6 @@ async def test_a_404_of_resolve_counts_what_there_is(held: Api) -> None:
     assert (reply.body["instanceCount"], reply.body["instances"]) == (0, [])
 
 
-async def test_a_404_of_resolve_is_right_before_the_reaper_comes(api: Api) -> None:
-    await api.register()
-    await api.register(port=3002)
-    await api.put("/instances/id-1/drain")
-    api.forward(10)
-    assert_error(await api.get(RESOLVE), 404, "2 unhealthy")
-
-
 async def test_a_failing_check_is_shown_with_its_reason_until_it_passes(api: Api) -> None:
     await api.register(check={"tcp": True})
     api.registry.checked("id-1", "connection refused", api.clock.now)
@@ -236,53 +184,9 @@ async def test_a_failing_check_is_shown_with_its_reason_until_it_passes(api: Api
     assert (await api.get(RESOLVE)).status == 200
 
 
-# By field; of `check` itself, of its parts with `tcp` beside them, and of `http` alone.
-BAD_CHECKS: list[Any] = [
-    "", "tcp", 7, True, [], [{}], {}, {"interval": 5}, {"http": "/", "tcp": True}, {"http": None, "tcp": None},
-]  # fmt: skip
-UNKNOWN_PARTS = ("url", "host", "port", "HTTP", "", "x" * 1000)
-BAD_PATHS: list[Any] = [
-    "", "health", "http://elsewhere.example/", "/a b", "/a\r\nHost: x", "/\0", "/ä", "/a#b", "?a", "/" + "x" * 1024,
-    7, True, False, [], ["/"], {},
-]  # fmt: skip
-NO_NUMBER: list[Any] = ["5", True, False, [], {}, None, -1, 0, 2**70, 1e300]
-BAD_PARTS: dict[str, list[Any]] = {
-    "interval": [*NO_NUMBER, 0.999, 3600.001],
-    "timeout": [*NO_NUMBER, 0.099, 60.001],
-    "failures": [*NO_NUMBER, 101, 1.5, 1.0],
-    "successes": [*NO_NUMBER, 101, 1.5, 1.0],
-}
-CHECKS: list[tuple[str, Any]] = [
-    *(("check", check) for check in BAD_CHECKS),
-    *((f"check.{name:.40}", {"tcp": True, name: 1}) for name in UNKNOWN_PARTS),
-    *(("check.http", {"http": path}) for path in BAD_PATHS),
-    *((f"check.{name}", {"tcp": True, name: value}) for name, values in BAD_PARTS.items() for value in values),
-]
-
-
 def describe(value: object) -> str:
     text = ascii(value)
     return text if len(text) < 60 else f"{text[:50]}...{len(text)}"
-
-
-@pytest.mark.parametrize(("field", "check"), CHECKS, ids=describe)
-async def test_a_bad_check_is_named(api: Api, field: str, check: Any) -> None:
-    await api.register()
-    before = api.state()
-    reply = await api.post("/register", USER | {"check": check})
-    assert_error(reply, 400, field)
-    assert (reply.body["code"], reply.body["field"]) == ("INVALID_FIELD", field)
-    assert len(reply.body["message"]) < 500
-    assert api.state() == before
-
-
-@pytest.mark.parametrize("value", [False, "yes", "true", 0, 2, [], {}, [True]], ids=repr)
-async def test_tcp_is_true_or_left_out(api: Api, value: Any) -> None:
-    before = api.state()
-    reply = await api.post("/register", USER | {"check": {"tcp": value}})
-    assert_error(reply, 400, "check", "tcp")
-    assert reply.body["code"] == "INVALID_FIELD"
-    assert api.state() == before
 
 
 DEFAULTS = {"interval": 10, "timeout": 2, "failures": 3, "successes": 1}
