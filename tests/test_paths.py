@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import discovery
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import NOWHERE, Kind, Right
@@ -58,35 +56,34 @@ def is_route(path: str, method: str | None = None) -> bool:
     return False
 
 
-@pytest.mark.parametrize(
-    "file", files("rest", "plugins", "web.py", "app.py"), ids=lambda file: str(file.relative_to(PACKAGE))
-)
-def test_only_who_makes_a_route_names_its_path(file: Path) -> None:
-    tree = ast.parse(file.read_text())
-    makes = any(
-        isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in _MAKERS
-        for node in ast.walk(tree)
-    )
+def test_only_who_makes_a_route_names_its_path() -> None:
     first = {route.path.split("/")[1] for route in ROUTES}
-    for path in filter(None, map(path_in, texts(tree))):
-        if path.split("/")[1] in first:
-            assert makes, path
-            assert any(route.path == path or route.path.startswith(f"{path}/") for route in ROUTES), path
+    for file in files("rest", "plugins", "web.py", "app.py"):
+        tree = ast.parse(file.read_text())
+        named = {path for path in map(path_in, texts(tree)) if path and path.split("/")[1] in first}
+        for path in named:
+            assert any(route.path == path or route.path.startswith(f"{path}/") for route in ROUTES), (file, path)
+        makes = any(
+            isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in _MAKERS
+            for node in ast.walk(tree)
+        )
+        assert makes or not named, file
 
 
-@pytest.mark.parametrize("file", files("."), ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_a_route_that_a_sentence_names_is_one(file: Path) -> None:
+def test_a_route_that_a_sentence_names_is_one() -> None:
     """In texts for people, docstrings and comments too."""
-    for method, path in _NAMED.findall(file.read_text().replace("…", "/services/x/instances")):
-        path = path.rstrip(".")
-        assert is_route(re.sub(r"\{[^}]*\}", "x", path), method) or path in ("/", "/nothing"), f"{method} {path}"
+    for file in files("."):
+        for method, path in _NAMED.findall(file.read_text().replace("…", "/services/x/instances")):
+            path = path.rstrip(".")
+            found = is_route(re.sub(r"\{[^}]*\}", "x", path), method)
+            assert found or path in ("/", "/nothing"), f"{file}: {method} {path}"
 
 
-@pytest.mark.parametrize("file", files("client", "cli"), ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_what_the_client_and_the_command_ask_is_a_route(file: Path) -> None:
-    for path in filter(None, map(path_in, texts(ast.parse(file.read_text())))):
-        found = is_route(path) or is_route(path.removesuffix("x"))
-        assert found or any(route.path.endswith(path) for route in ROUTES), path
+def test_what_the_client_and_the_command_ask_is_a_route() -> None:
+    for file in files("client", "cli"):
+        for path in filter(None, map(path_in, texts(ast.parse(file.read_text())))):
+            found = is_route(path) or is_route(path.removesuffix("x"))
+            assert found or any(route.path.endswith(path) for route in ROUTES), (file, path)
 
 
 def test_what_the_page_asks_is_a_route() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from dotenv import dotenv_values
 
 import discovery
 from discovery.app import Server
-from discovery.cli.setting_list import Setting, defaults, kinds
+from discovery.cli.setting_list import defaults, kinds
 from discovery.cli.settings import example_text
 from discovery.plugins.auth.settings import AuthSettings
 from discovery.plugins.journal import JournalSettings
@@ -71,6 +72,7 @@ BAD = [
 ]  # fmt: skip
 
 
+@cache
 def every() -> list[type[EnvSettings]]:
     """The server's settings, and those of every plugin and engine: whatever there is, not what `kinds` finds. What a command reads for
     itself is one of these.
@@ -166,14 +168,14 @@ def test_node_env_in_the_environment_wins_over_the_file(monkeypatch: pytest.Monk
     assert Settings.read().environment == "production"
 
 
-@pytest.mark.parametrize("name", sorted(name.upper() for name in Settings.model_fields))
-def test_empty_is_the_default(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str) -> None:
+def test_empty_is_the_default(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     default = Settings.read()
-    monkeypatch.setenv(name, "")
-    assert Settings.read() == default
-    monkeypatch.delenv(name)
-    (folder / ".env").write_text(f"{name}=\n")
-    assert Settings.read() == default
+    for name in map(str.upper, Settings.model_fields):
+        with monkeypatch.context() as only:
+            only.setenv(name, "")
+            assert Settings.read() == default, name
+        (folder / ".env").write_text(f"{name}=\n")
+        assert Settings.read() == default, name
 
 
 def test_an_empty_environment_leaves_node_env_its_say(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,18 +185,17 @@ def test_an_empty_environment_leaves_node_env_its_say(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("source", ["environment", "file"])
-@pytest.mark.parametrize(("name", "value"), BAD)
-def test_a_bad_value_names_its_variable_and_itself(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, source: str, name: str, value: str
-) -> None:
-    if source == "environment":
-        monkeypatch.setenv(name, value)
-    else:
-        (folder / ".env").write_text(f'{name}="{value}"\n')
-    with pytest.raises(SettingsError) as caught:
-        Settings.read()
-    assert re.search(rf"\b{name}\b", str(caught.value))
-    assert value.split(",")[-1].strip() in str(caught.value)
+def test_a_bad_value_names_its_variable_and_itself(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str) -> None:
+    for name, value in BAD:
+        with monkeypatch.context() as only:
+            if source == "environment":
+                only.setenv(name, value)
+            else:
+                (folder / ".env").write_text(f'{name}="{value}"\n')
+            with pytest.raises(SettingsError) as caught:
+                Settings.read()
+        assert re.search(rf"\b{name}\b", str(caught.value)), value
+        assert value.split(",")[-1].strip() in str(caught.value), name
 
 
 def test_every_bad_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,13 +257,10 @@ def test_the_example_shows_exactly_the_defaults(folder: Path, kind: type[EnvSett
     assert kind.read() == default
 
 
-@pytest.mark.parametrize("setting", list(defaults()), ids=lambda setting: setting.name)
-def test_each_setting_is_explained(setting: Setting) -> None:
-    assert len(setting.text.split()) >= 3
-    assert setting.text.endswith(".")
-
-
-@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name.endswith("_seconds")])
-def test_the_example_gives_the_unit_of_times(name: str) -> None:
-    above = EXAMPLE.read_text().partition(f"\n{name.upper()}=")[0].rpartition("\n")[2]
-    assert "seconds" in above.lower()
+def test_each_setting_is_explained_and_times_with_their_unit() -> None:
+    for setting in defaults():
+        assert len(setting.text.split()) >= 3, setting.name
+        assert setting.text.endswith("."), setting.name
+    for name in (name.upper() for name in Settings.model_fields if name.endswith("_seconds")):
+        above = EXAMPLE.read_text().partition(f"\n{name}=")[0].rpartition("\n")[2]
+        assert "seconds" in above.lower(), name

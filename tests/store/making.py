@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
@@ -107,18 +104,6 @@ class Told(NamedTuple):
     @property
     def reason(self) -> str:
         return self.event.reason
-
-
-def processor_seconds(work: Callable[[], object]) -> float:
-    """What the work takes of the processor, without collections: those also look at all that other tests have left in this process."""
-    gc.collect()
-    gc.disable()
-    try:
-        started = time.process_time()
-        work()
-        return time.process_time() - started
-    finally:
-        gc.enable()
 
 
 @dataclass

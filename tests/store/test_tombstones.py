@@ -131,14 +131,14 @@ def test_one_buried_twice_is_buried_for_the_second_time() -> None:
 
 def test_those_whose_time_is_over_are_forgotten_as_others_come() -> None:
     stones = Tombstones()
-    for second in range(5_000):
+    for second in range(1_000):
         stones.bury(key(second + 1), second + 60.0, float(second))
         assert len(stones) <= 62
-    for port in range(1, 30_001):
-        stones.bury(key(port), 5_060.0, 5_000.0)
-    for second in range(20_000):
-        stones.bury(Key("web", "10.0.0.2", second + 1), 5_200.0 + second, 5_100.0 + second)
-    assert len(stones) < 10_000 + 200
+    for port in range(1, 3_001):
+        stones.bury(key(port), 1_060.0, 1_000.0)
+    for second in range(2_000):
+        stones.bury(Key("web", "10.0.0.2", second + 1), 1_200.0 + second, 1_100.0 + second)
+    assert len(stones) < 1_000 + 200
 
 
 def test_however_many_leave_at_once_only_so_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
