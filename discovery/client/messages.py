@@ -16,10 +16,6 @@ class Message(NamedTuple):
     id: str
 
 
-class MessageTooLong(ValueError):
-    """More than MAX_MESSAGE octets without an end: that is no stream of a registry."""
-
-
 class Messages:
     """Feed it what arrives, in pieces of any size.
 
@@ -38,7 +34,7 @@ class Messages:
         self._id = ""
 
     def feed(self, octets: bytes) -> list[Message]:
-        """The messages that are whole now. MessageTooLong."""
+        """The messages that are whole now. ValueError: MAX_MESSAGE octets without an end are no stream of a registry."""
         found: list[Message] = []
         self._rest += octets
         # A CR at the very end may be half of a CRLF: it waits for what follows.
@@ -51,7 +47,7 @@ class Messages:
             elif message := self._end():
                 found.append(message)
         if self._octets + len(self._rest) > MAX_MESSAGE:
-            raise MessageTooLong
+            raise ValueError(f"a message has more than {MAX_MESSAGE} octets")
         return found
 
     def _field(self, line: bytes) -> None:

@@ -126,7 +126,9 @@ async def read(response: aiohttp.ClientResponse, url: str) -> Reply:
     """NotARegistry when the body is no JSON."""
     if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST and "Location" in response.headers:
         raise NotARegistry(url, f"a redirect to {response.headers['Location']}")
-    body = await _body(response, url)
+    body = await body_of(response, MAX_BODY)
+    if body is None:
+        raise NotARegistry(url, f"more than {MAX_BODY} octets")
     content = None
     if body:
         try:
@@ -137,13 +139,14 @@ async def read(response: aiohttp.ClientResponse, url: str) -> Reply:
     return Reply(response.status, response.headers, content, url)
 
 
-async def _body(response: aiohttp.ClientResponse, url: str) -> bytes:
+async def body_of(response: aiohttp.ClientResponse, most: int) -> bytes | None:
+    """None: it has more octets than that."""
     pieces, octets = [], 0
     async for piece in response.content.iter_any():
         pieces.append(piece)
         octets += len(piece)
-        if octets > MAX_BODY:
-            raise NotARegistry(url, f"more than {MAX_BODY} octets")
+        if octets > most:
+            return None
     return b"".join(pieces)
 
 

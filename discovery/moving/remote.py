@@ -12,7 +12,7 @@ import aiohttp
 
 from discovery.client.access import Tls, TlsNames
 from discovery.client.errors import UnusableCertificate, printable
-from discovery.client.replies import UNANSWERED, number_in, parsed, why
+from discovery.client.replies import UNANSWERED, body_of, number_in, parsed, why
 from discovery.moving.found import SourceAway, SourceError
 
 # Seconds for an answer that does not block.
@@ -77,9 +77,11 @@ class Remote:
                 method, self._base + path, params=params, json=json, headers=self._headers, timeout=limits, allow_redirects=False,
                 ssl=self._tls is None or self._tls.read(),
             ) as response:  # fmt: skip
-                text = await _body(response)
+                text = await body_of(response, _MOST)
         except UNANSWERED as error:
             raise SourceAway(f"{self.name} does not answer: {why(error, seconds, self._base, self._names)}") from None
+        if text is None:
+            raise SourceAway(f"{self.name} answered {method} {path} with more than {_MOST} octets")
         if response.status == HTTPStatus.BAD_REQUEST and method != "GET":
             raise SourceError(
                 f"{self.name} takes no such thing: {printable(text[:_SHOWN].decode(errors='replace').strip())}"
@@ -102,13 +104,3 @@ class Remote:
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    pieces, octets = [], 0
-    async for piece in response.content.iter_any():
-        pieces.append(piece)
-        octets += len(piece)
-        if octets > _MOST:
-            raise aiohttp.ClientPayloadError
-    return b"".join(pieces)

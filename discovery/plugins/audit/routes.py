@@ -9,10 +9,9 @@ from pathlib import Path
 
 import orjson
 
-from discovery.core.errors import InvalidField
 from discovery.core.schema import OBJECT, TEXT, WHOLE, described, list_of, or_null
 from discovery.plugins import Plugin, Seams
-from discovery.plugins.audit.search import Asked, Cursor, GoneCursor, NoAuditFile, Search
+from discovery.plugins.audit.search import Asked, Cursor, NoAuditFile, Search
 from discovery.rest.api import parameters
 from discovery.rest.api.answers import Json
 from discovery.rest.api.errors import HttpError
@@ -93,8 +92,6 @@ class AuditRoutes(Plugin):
         search = Search(self._path, asked, ended=lambda: self._ended)
         try:
             page = await asyncio.get_running_loop().run_in_executor(self._thread, search.page)
-        except GoneCursor:
-            raise InvalidField("before", "is of a file that has been deleted since; ask without it") from None
         except NoAuditFile as error:
             raise HttpError(404, "AUDIT_OFF", str(error)) from None
         return {

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
-from discovery.core.errors import DiscoveryError, reason_of
+from discovery.core.errors import DiscoveryError, InvalidField, reason_of
 from discovery.core.name import fold
 from discovery.plugins.audit.file import predecessor
 from discovery.rest.api.times import iso
@@ -138,10 +138,6 @@ class Page(NamedTuple):
     broken: int
 
 
-class GoneCursor(ValueError):
-    """Its file has been deleted since."""
-
-
 @dataclass(eq=False)
 class Search:
     """One page. `path` is the youngest file. `ended()`: nobody wants it any more."""
@@ -161,7 +157,7 @@ class Search:
         self._over = False
 
     def page(self) -> Page:
-        """NoAuditFile, GoneCursor."""
+        """NoAuditFile; InvalidField, where the file of the cursor has been deleted since."""
         until = self.clock() + SECONDS
         with opened(self.path) as files:
             for file, end in self._from(files[::-1]):
@@ -207,7 +203,7 @@ class Search:
             if not self._begins_later(file):
                 yield file, end
         if cursor is not None:
-            raise GoneCursor
+            raise InvalidField("before", "is of a file that has been deleted since; ask without it")
 
     def _begins_later(self, file: BinaryIO) -> bool:
         """A whole file of later lines need not be read."""

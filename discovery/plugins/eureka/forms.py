@@ -24,12 +24,6 @@ _PLAIN = (404, 405, 406, 415, 500)
 _ANY = ("", "*/*", "application/*")
 
 
-class NotAcceptable(HttpError):
-    def __init__(self, path: str) -> None:
-        text = f"{path} is {JSON} or {XML}; ask for one of them"
-        super().__init__(406, code="NOT_ACCEPTABLE", message=text)  # no code of ours: nobody is told it
-
-
 class Form(NamedTuple):
     media: str
     is_compact: bool = False
@@ -113,10 +107,11 @@ def form_of(request: Request) -> Form | None:
 
 
 def wanted_form(request: Request) -> Form:
-    """NotAcceptable."""
+    """HttpError 406."""
     form = form_of(request)
     if form is None:
-        raise NotAcceptable(request.path)
+        text = f"{request.path} is {JSON} or {XML}; ask for one of them"
+        raise HttpError(406, code="NOT_ACCEPTABLE", message=text)  # no code of ours: nobody is told it
     return form
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from discovery.core.caller import Caller
-from discovery.core.errors import DiscoveryError
 from discovery.core.event import ValueEvent
 from discovery.core.instance import Instance
 from discovery.plugins.history.rows import StoredEvent
+from discovery.rest.api.errors import HttpError
+from discovery.rest.api.times import iso
 
 
 class Cursor(NamedTuple):
@@ -94,16 +95,14 @@ class ServiceAt(NamedTuple):
     sure: bool = True
 
 
-class TooSlow(DiscoveryError):
+class TooSlow(HttpError):
     def __init__(self, seconds: float) -> None:
-        super().__init__(
-            f"The history could not be searched in {seconds:g} s; ask for less: a service, an ip, or a shorter time (from, to)"
-        )
+        text = f"The history could not be searched in {seconds:g} s; ask for less: a service, an ip, or a shorter time (from, to)"
+        super().__init__(503, "HISTORY_TOO_SLOW", text)
 
 
-class NotKnown(DiscoveryError):
+class NotKnown(HttpError):
     """`since`: from when on there is a history, epoch seconds."""
 
     def __init__(self, why: str, since: float | None) -> None:
-        super().__init__(why)
-        self.since = since
+        super().__init__(404, "NOT_RECORDED", why, **({} if since is None else {"since": iso(since)}))

@@ -19,7 +19,7 @@ from discovery.core.event import Commit
 from discovery.core.name import fold, service_name
 from discovery.core.status import SILENT
 from discovery.plugins.history import past
-from discovery.plugins.history.asked import Asked, Cursor, NotKnown, Page, ServerEvent, ServiceAt, TooSlow
+from discovery.plugins.history.asked import Asked, Cursor, Page, ServerEvent, ServiceAt
 from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
@@ -156,12 +156,7 @@ class Questions:
         self._waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._threads, answer)
         future.add_done_callback(self._answered)  # it goes on when whoever asked has left
-        try:
-            return await asyncio.shield(future)
-        except TooSlow as error:
-            raise HttpError(503, "HISTORY_TOO_SLOW", str(error)) from None
-        except NotKnown as error:
-            raise HttpError(404, "NOT_RECORDED", str(error), **_since(error.since)) from None
+        return await asyncio.shield(future)
 
     def _answered(self, future: asyncio.Future[Any]) -> None:
         self._waiting -= 1
@@ -214,7 +209,8 @@ def _explained(name: str, instant: float, sees_names: bool, now: list[Account] |
     gone = [each for each in then.instances if each.gone is not None][-_MAX_GONE:]
     if not found and not gone:
         text = f"No service {name} was registered at {iso(instant)}, nor before, as far as the history goes back"
-        raise HttpError(404, "SERVICE_UNKNOWN", text, serviceName=name, **_since(then.since))
+        since = {} if then.since is None else {"since": iso(then.since)}
+        raise HttpError(404, "SERVICE_UNKNOWN", text, serviceName=name, **since)
     explained = [views.explained(each, sees_names) for each in found]
     if then.down is not None:
         explained = [each | {"served": False, "why": then.down} for each in explained]
@@ -230,10 +226,6 @@ def _explained(name: str, instant: float, sees_names: bool, now: list[Account] |
         "timestamp": iso(time.time()),
     }
     return orjson.dumps(content)
-
-
-def _since(wall: float | None) -> dict[str, str]:
-    return {} if wall is None else {"since": iso(wall)}
 
 
 def _commit(stored: StoredEvent) -> Commit:

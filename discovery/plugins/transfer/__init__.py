@@ -17,7 +17,6 @@ from discovery.dns.server.responder import Respond
 from discovery.dns.zones.zone import Zone
 from discovery.plugins import Plugin, Seams
 from discovery.plugins.transfer import keys
-from discovery.plugins.transfer.notify import Notifier
 from discovery.plugins.transfer.responder import TransferResponder
 from discovery.plugins.transfer.sending import Sending
 from discovery.plugins.transfer.settings import Secondary, TransferSettings
@@ -48,6 +47,8 @@ class Transfer(Plugin):
         self._wall = wall
         self.sending = Sending(registry, clock, wall)
         self._sources = sources
+        from discovery.plugins.transfer.notify import Notifier  # dnspython as a client: nobody else's start needs it
+
         self._notifiers = [
             Notifier(one, lambda: next(iter(self._keys.value.values())), lambda: self._sources, wall)
             for one in secondaries

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import struct
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from dns.rcode import Rcode
+import dns.exception
+import dns.name
+from dns.asyncquery import udp
+from dns.flags import Flag
+from dns.message import Message, make_query
+from dns.opcode import NOTIFY
+from dns.rcode import NOERROR
 from dns.rcode import to_text as rcode_text
+from dns.rdata import from_wire
+from dns.rdataclass import IN
+from dns.rdatatype import SOA
+from dns.rrset import from_rdata
 from dns.tsig import Key
 
 from discovery.dns.message.names import to_wire
-from discovery.dns.message.query import HEADER, OPCODE_NOTIFY
-from discovery.dns.message.values import Question, Type
-from discovery.dns.message.wire import Packer
 from discovery.dns.zones.zone import Zone
 from discovery.plugins.transfer.settings import Secondary
-from discovery.plugins.transfer.tsig import Signer
 from discovery.rest.api.times import iso
 
 # Changes of so many seconds are told together, so that a secondary has at most two transfers a second.
 GATHER_SECONDS = 0.5
 # RFC 1996 §3.6 wants retries; its 60 seconds are for primaries that change once a day. A secondary that misses all asks by itself.
 TRIES, RETRY_SECONDS = 3, 2.0
-
-_AA = 0x0400
+# Zones of which it is told at a time, a socket each.
+_AT_ONCE = 16
 
 
 class Notifier:
@@ -96,36 +100,32 @@ class Notifier:
 
     async def _tell(self) -> str | None:
         """None: all was answered; else why not."""
-        loop = asyncio.get_running_loop()
-        source = source_for(self._secondary.ip, self._sources())
-        transport, replies = await loop.create_datagram_endpoint(
-            _Replies,
-            local_addr=None if source is None else (source, 0),
-            remote_addr=(self._secondary.ip, self._secondary.port),
-        )
-        try:
-            messages = {id: self._message(zone, id) for id, zone in _numbered(self._zones)}
-            replies.missing = set(messages)
-            for _ in range(TRIES):
-                for id in tuple(replies.missing):
-                    transport.sendto(messages[id])
-                # Not wait_for: it loses a cancellation that comes with the last reply (CPython issue 86296), and `close` waits for ever.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(RETRY_SECONDS):
-                        await replies.complete.wait()
-                if not replies.missing:
-                    return replies.refused
-            return "no reply"
-        finally:
-            transport.close()
+        source, room = source_for(self._secondary.ip, self._sources()), asyncio.Semaphore(_AT_ONCE)
 
-    def _message(self, zone: Zone, id: int) -> bytes:
+        async def one(zone: Zone) -> str | None:
+            async with room:
+                return await self._tell_of(zone, source)
+
+        return next(filter(None, await asyncio.gather(*map(one, self._zones))), None)
+
+    async def _tell_of(self, zone: Zone, source: str | None) -> str | None:
+        message = self._message(zone)
+        for _ in range(TRIES):
+            with contextlib.suppress(dns.exception.Timeout):
+                reply = await udp(
+                    message, self._secondary.ip, RETRY_SECONDS, self._secondary.port, source, ignore_unexpected=True, ignore_errors=True
+                )  # fmt: skip
+                return None if reply.rcode() == NOERROR else f"it answers {rcode_text(reply.rcode())}"
+        return "no reply"
+
+    def _message(self, zone: Zone) -> Message:
         """§3.7: with the SOA as a hint."""
-        soa = zone.soa()
-        head = HEADER.pack(id, OPCODE_NOTIFY << 11 | _AA, 1, 1, 0, 0)
-        question = Question(zone.origin, Type.SOA)
-        section = to_wire(question.name) + struct.pack("!HH", question.type, question.klass)
-        return Signer(self._key()).sign(head + section + Packer(question)(soa), int(self._wall()))
+        origin, soa = dns.name.from_wire(to_wire(zone.origin), 0)[0], zone.soa()
+        message = make_query(origin, SOA, flags=Flag.AA)
+        message.set_opcode(NOTIFY)
+        message.answer.append(from_rdata(origin, soa.ttl, from_wire(IN, SOA, soa.rdata, 0, len(soa.rdata))))
+        message.use_tsig(self._key())
+        return message
 
 
 def source_for(secondary: str, addresses: Iterable[str]) -> str | None:
@@ -136,26 +136,3 @@ def source_for(secondary: str, addresses: Iterable[str]) -> str | None:
         if ip.version == to.version and not ip.is_unspecified and (to.is_loopback or not ip.is_loopback):
             return address
     return None
-
-
-class _Replies(asyncio.DatagramProtocol):
-    """`missing`: the ids that were not answered yet. `refused`: what one was answered with that is not NOERROR."""
-
-    def __init__(self) -> None:
-        self.missing: set[int] = set()
-        self.refused: str | None = None
-        self.complete = asyncio.Event()
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        if len(data) >= HEADER.size and data[2] & 0x80:
-            id = int.from_bytes(data[:2], "big")
-            if id in self.missing and (rcode := data[3] & 0x0F):
-                self.refused = f"it answers {rcode_text(Rcode(rcode))}"
-            self.missing.discard(id)
-            if not self.missing:
-                self.complete.set()
-
-
-def _numbered(zones: Sequence[Zone]) -> list[tuple[int, Zone]]:
-    """With an id each, not to be guessed from outside."""
-    return list(zip(random.SystemRandom().sample(range(65536), len(zones)), zones, strict=True))

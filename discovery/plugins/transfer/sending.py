@@ -17,7 +17,7 @@ from discovery.dns.message.values import OTHER, RR, Answer, Explanation, Questio
 from discovery.dns.message.wire import Packer
 from discovery.dns.zones.zone import Zone
 from discovery.plugins.transfer.contents import contents
-from discovery.plugins.transfer.snapshot import Snapshot, TooLively
+from discovery.plugins.transfer.snapshot import Snapshot
 from discovery.plugins.transfer.tsig import Signer
 from discovery.plugins.transfer.tsig import text as name_text
 from discovery.rest.api.times import iso
@@ -148,8 +148,6 @@ class Sending:
         self._snapshots.add(snapshot)
         try:
             await snapshot.take(self._clock)
-        except TooLively:
-            raise CutShort from None
         finally:
             self._snapshots.discard(snapshot)
         zone = self.zones.get(question.name)  # it may have been replaced meanwhile; all that follows is of this moment

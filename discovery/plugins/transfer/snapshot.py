@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
+from discovery.dns.message.query import CutShort
 from discovery.dns.zones.offered import Offered, offered
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
@@ -17,10 +18,6 @@ from discovery.system.turns import turns
 MAX_ROUNDS = 100
 # Seconds until the index follows the table, after which the transfer is given up; one is usual.
 MAX_WAIT = 30.0
-
-
-class TooLively(Exception):
-    """The registry changes faster than it can be read."""
 
 
 class Snapshot:
@@ -42,7 +39,7 @@ class Snapshot:
         self._published.set()
 
     async def take(self, clock: Callable[[], float]) -> None:
-        """When it returns, `offered` is as the registry is at its index, until somebody awaits. TooLively."""
+        """When it returns, `offered` is as the registry is at its index, until somebody awaits. CutShort: it changes too fast."""
         names: Collection[str] = tuple(self._registry.services)
         for _ in range(MAX_ROUNDS):
             self._changed = set()
@@ -54,7 +51,7 @@ class Snapshot:
             elif not self._changed:
                 return
             names = self._changed
-        raise TooLively
+        raise CutShort
 
     async def _wait(self) -> None:
         self._published.clear()
@@ -62,7 +59,7 @@ class Snapshot:
             async with asyncio.timeout(MAX_WAIT):
                 await self._published.wait()
         except TimeoutError:
-            raise TooLively from None
+            raise CutShort from None
 
     def _read(self, name: str, now: float) -> None:
         service = self._registry.service(name)

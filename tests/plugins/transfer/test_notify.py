@@ -39,8 +39,7 @@ class Listening:
         message = dns.message.from_wire(packet, keyring=key())
         assert message.had_tsig
         if answer:
-            reply = dns.message.Message(message.id)
-            reply.flags = message.flags | dns.flags.QR
+            reply = dns.message.make_response(message)
             reply.set_rcode(rcode)
             await loop.sock_sendto(self._sock, reply.to_wire(), client)
         return message
