@@ -1,4 +1,4 @@
-"""DNS over UDP: one socket, read in a burst until nothing waits."""
+"""DNS over UDP: one socket. Of the queries that wait, a batch is answered between two turns of the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from discovery.dns.message.query import UDP
@@ -17,9 +17,6 @@ from discovery.dns.server.traffic import TC
 from discovery.system.datagrams import datagrams
 from discovery.system.turns import TURN
 
-# Datagrams that are read between two turns of the others, for as long as one of theirs at the most: a flood of queries must not starve
-# HTTP.
-BURST = 64
 # Octets of queries that may wait, as the kernel counts them (0.8 KB for a small one, and twice of this is granted): some 650, which
 # take 15 ms. More would only be answered when nobody waits any more; the newest are shed instead.
 RECEIVE_BUFFER = 256 * 1024
@@ -44,6 +41,7 @@ class UdpServer:
         self._clock = clock
         self._deferred = deferred or DeferredReplies()
         self._datagrams = datagrams(sock)
+        self._left: Iterator[tuple[int, tuple[bytes, str]]] | None = None  # of a batch, for the next turn
 
     def shed(self) -> int:
         """Queries that came while the socket's buffer was full: the newest, dropped by the kernel before anybody read them."""
@@ -57,29 +55,39 @@ class UdpServer:
 
     async def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._sock)
+        self._left = None
         self._sock.close()
 
     def _on_readable(self) -> None:
+        if self._left is None:
+            self._answer(enumerate(self._datagrams.receive()))
+
+    def _go_on(self) -> None:
+        if self._left is not None:
+            self._answer(self._left)
+
+    def _answer(self, queries: Iterator[tuple[int, tuple[bytes, str]]]) -> None:
+        """For as long as a turn of the others at the most: a flood of queries must not starve HTTP."""
         waiting, respond, clock, counter = self._datagrams, self._respond, self._clock, self._counter
-        until = clock() + TURN
-        for _ in range(0, BURST, waiting.most):
-            queries = waiting.receive()
-            for slot, (packet, client) in enumerate(queries):
-                now = clock()
-                reply = respond(packet, now, client, UDP)
-                if not isinstance(reply, bytes):
-                    self._answer_later(reply, packet, now, client, slot)
-                else:
-                    if counter is not None:  # as its `count`, without a call
-                        outcome = counter.traffic.last
-                        outcome.sent[counter.column | reply[2] & TC] += 1
-                        counter.left -= 1
-                        if counter.left < 0:
-                            counter.show(outcome, packet, reply, now, client)
-                    waiting.reply(slot, reply)
-            waiting.flush()
-            if len(queries) < waiting.most or clock() > until:
-                return
+        self._left, until = None, clock() + TURN
+        for slot, (packet, client) in queries:
+            now = clock()
+            reply = respond(packet, now, client, UDP)
+            if not isinstance(reply, bytes):
+                self._answer_later(reply, packet, now, client, slot)
+            else:
+                if counter is not None:  # as its `count`, without a call
+                    outcome = counter.traffic.last
+                    outcome.sent[counter.column | reply[2] & TC] += 1
+                    counter.left -= 1
+                    if counter.left < 0:
+                        counter.show(outcome, packet, reply, now, client)
+                waiting.reply(slot, reply)
+            if now > until:
+                self._left = queries
+                asyncio.get_running_loop().call_soon(self._go_on)
+                break
+        waiting.flush()
 
     def _answer_later(
         self, reply: Coroutine[Any, Any, bytes] | None, packet: bytes, now: float, client: str, slot: int

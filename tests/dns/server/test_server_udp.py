@@ -12,6 +12,7 @@ import pytest
 from discovery.dns.message.reason import Reason
 from discovery.dns.server import udp as server
 from discovery.dns.server.traffic import COLUMNS, TC, Exchange
+from discovery.system import datagrams, turns
 from tests.dns.sockets import LIMIT, ask_udp, serving, udp_client
 from tests.dns.world import World, data, make_query, parsed
 
@@ -49,10 +50,14 @@ async def test_on_a_wildcard_address_the_reply_comes_from_the_address_that_was_a
         assert data((await ask_udp((asked, served.udp[1]))).answer) == ["10.0.0.1"]
 
 
-@pytest.mark.parametrize("burst", [1, 2, server.BURST])
-async def test_every_query_of_a_flood_is_answered(world: World, burst: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sent before the server gets its turn: more than one burst."""
-    monkeypatch.setattr(server, "BURST", burst)
+@pytest.mark.parametrize("most", [1, 2, datagrams.MOST])
+@pytest.mark.parametrize("turn", [-1.0, turns.TURN])
+async def test_every_query_of_a_flood_is_answered(
+    world: World, most: int, turn: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sent before the server gets its turn: more than one batch. A turn that is over at once has one query."""
+    monkeypatch.setattr(datagrams, "MOST", most)
+    monkeypatch.setattr(server, "TURN", turn)
     async with serving(world) as served:
         with udp_client(served.udp) as client:
             for number in range(100):
