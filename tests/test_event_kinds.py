@@ -15,7 +15,7 @@ from discovery.core.instance import Key
 from discovery.core.kinds import ADDRESS, KINDS, MOMENT, TEXT
 from discovery.engines.etcd.difference import difference
 from discovery.engines.etcd.layout import Decision, Layout
-from discovery.engines.etcd.messages import KeyValue, text
+from discovery.engines.etcd.messages import Change, text
 from discovery.engines.etcd.read_all import Found, Reader
 from discovery.plugins.audit import line
 from discovery.plugins.history import rows
@@ -101,7 +101,7 @@ def test_it_has_a_key_in_etcd_and_a_node_that_reads_it_has_the_same_state() -> N
     assert put["requestPut"]["key"] == text(b"reg/p/web/10.0.0.1-80")
     reader = Reader(layout, lambda parts, change: None)
     found, registry = Found(), a_registry()
-    reader.read(found, ["p", "web", "10.0.0.1-80"], KeyValue(b"", orjson.dumps(PaintEvent.kind.dumps(BLUE)), 1, 1))
+    reader.read(found, ["p", "web", "10.0.0.1-80"], Change(b"", orjson.dumps(PaintEvent.kind.dumps(BLUE)), 1, 1))
     assert not found.unreadable
     assert list(filter(None, difference(layout, registry, found, "asked"))) == [(BEGAN,)]
     registry.change(commit(BEGAN), 0.0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import NamedTuple
 
 from discovery.core.event import Commit, InstanceEvent, Kind, instant_of
 from discovery.core.instance import Instance, Key
@@ -28,16 +27,9 @@ _SERVED = (Status.HEALTHY, Status.SUSPECT, Status.FLAPPING)
 _SERVED_OR_DOWN = (*_SERVED, *DOWN)
 
 
-class _Loss(NamedTuple):
-    """Of half of a service or more: since when, and how many there were before."""
-
-    since: float
-    before: int
-
-
 class _Service:
     """`counts`: instances by their status. `missing`: lost, and neither back nor deregistered. `window`: when some were lost, how many were
-    served before, and how many were lost then.
+    served before, and how many were lost then. `loss`: of half of it or more: since when, and how many there were before.
     """
 
     __slots__ = ("counts", "last", "loss", "missing", "window")
@@ -46,7 +38,7 @@ class _Service:
         self.counts = _NONE_YET.copy()
         self.missing = 0
         self.window: deque[list[float]] = deque()
-        self.loss: _Loss | None = None
+        self.loss: tuple[float, int] | None = None
         self.last = 0.0
 
     @property
@@ -82,12 +74,10 @@ class _Service:
             window.append([at, self.served + 1, 1])
         since, before, _ = window[0]
         if self.loss is None and 2 * self.served <= before and 2 * sum(lost for _, _, lost in window) >= before:
-            self.loss = _Loss(since, int(before))
+            self.loss = since, int(before)
 
-    def still_lost(self, wall: float) -> _Loss | None:
-        if self.loss is not None and (
-            2 * self.served > self.loss.before or not self.missing or wall - self.last > KEPT
-        ):
+    def still_lost(self, wall: float) -> tuple[float, int] | None:
+        if self.loss is not None and (2 * self.served > self.loss[1] or not self.missing or wall - self.last > KEPT):
             self.loss = None
             self.window.clear()
         return self.loss
@@ -194,9 +184,9 @@ def _lost(wall: float, emptied: bool, name: str, service: _Service) -> str | Non
     loss = service.still_lost(wall)
     if loss is None or (service.served == 0) is not emptied:
         return None
-    since = to_the_second(loss.since)
+    since, before = to_the_second(loss[0]), loss[1]
     return (
-        f"{name} has {service.served or 'none'} of {loss.before} instances left since {since}: they fell silent or failed their checks; "
+        f"{name} has {service.served or 'none'} of {before} instances left since {since}: they fell silent or failed their checks; "
         f"`discovery explain {name}` and `discovery history {name} --since {since}` say of each why"
     )
 

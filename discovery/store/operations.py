@@ -148,7 +148,7 @@ class DeregisterMany(Write[list[Instance]]):
 
     @property
     def subject(self) -> Subject:
-        return Subject(service=self.service)
+        return None if self.service is None else Scope(self.service)
 
     def decide(self, txn: Transaction) -> list[Instance]:
         assert len(self.keys) <= MAX_DEREGISTERED

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from discovery.core.maintenance import Scope
 from discovery.core.network import Networks, is_off_limits
 from discovery.core.status import TRUSTED, Probed, Status
 from discovery.store.brake import OF_ALL_PERCENT
@@ -170,7 +171,7 @@ class Probe(Write[None]):
 
     @property
     def subject(self) -> Subject:
-        return Subject(service=self.service)
+        return Scope(self.service)
 
     def decide(self, txn: Transaction) -> None:
         txn.authorize(None)

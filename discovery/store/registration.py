@@ -55,7 +55,7 @@ class Register(Write[Instance]):
 
     @property
     def subject(self) -> Subject:
-        return Subject(*self.spec.key)
+        return self.spec.key
 
     def decide(self, txn: Transaction) -> Instance:
         spec = self.spec

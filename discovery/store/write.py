@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope
@@ -21,13 +21,8 @@ from discovery.store.transaction import Transaction
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Subject(NamedTuple):
-    """Whom a write names, as far as the write knows: for a line about one that was refused."""
-
-    service: str | None = None
-    ip: str | None = None
-    port: int | None = None
-    id: str | None = None
+# Whom a write names, as far as the write knows (text: an id): for a line about one that was refused.
+Subject = Key | Scope | str | None
 
 
 class Write(ABC, Generic[T_co]):
@@ -45,7 +40,7 @@ class Write(ABC, Generic[T_co]):
 
     @property
     def subject(self) -> Subject:
-        return Subject()
+        return None
 
     @abstractmethod
     def decide(self, txn: Transaction) -> T_co:
@@ -60,7 +55,7 @@ class InstanceWrite(Write[T_co]):
 
     @property
     def subject(self) -> Subject:
-        return Subject(id=self.which) if isinstance(self.which, str) else Subject(*self.which)
+        return self.which
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class ScopeWrite(Write[T_co]):
 
     @property
     def subject(self) -> Subject:
-        return Subject(*self.scope)
+        return self.scope
 
 
 def named_entry(txn: Transaction, which: Key | str) -> Entry:

@@ -19,7 +19,7 @@ from discovery.core.errors import InvalidField
 from discovery.core.schema import TEXT
 from discovery.plugins import Plugin, Seams
 from discovery.rest.api.answers import Answer
-from discovery.rest.api.errors import Failure
+from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Authorization, Kind, Manners, Right, Route, bearer
 from discovery.rest.api.shapes import Shape
@@ -31,7 +31,7 @@ from tests.plugins.started import Running, running, settings
 PUT = Shape("Put", {"service": TEXT})
 
 
-def as_text(failure: Failure, times: Times, request: Request | None) -> Answer:
+def as_text(failure: HttpError, times: Times, request: Request | None) -> Answer:
     """What is not there is told by nothing but its status."""
     assert request is not None
     assert request.path.startswith("/other/v1"), "an error's answer may depend on what was asked"

@@ -60,7 +60,7 @@ async def show(etcd: Etcd, layout: Layout) -> Cluster:
     beats = layout.key("h", "")
     nodes = (await etcd.range(beats, end_of(beats), keys_only=True)).found
     return Cluster(
-        shared, leader[0].value.decode("utf-8", "replace") if leader else "", [layout.parts(each.key)[1] for each in nodes]
+        shared, leader[0].octets.decode("utf-8", "replace") if leader else "", [layout.parts(each.key)[1] for each in nodes]
     )  # fmt: skip
 
 

@@ -115,7 +115,7 @@ async def find(etcd: Etcd, key: bytes) -> Shared | None:
         return None
     [found] = answer.found
     try:
-        return Shared(loads(found.value), found.mod_revision, answer.revision)
+        return Shared(loads(found.octets), found.mod_revision, answer.revision)
     except ValueError as error:
         raise ConfUnreadable(key, error, found.mod_revision, answer.revision) from None
 

@@ -28,10 +28,10 @@ from discovery.engines.etcd.messages import (
     Json,
     Outcome,
     Range,
+    change_of,
     changes_of,
     content_of,
     etcd_of,
-    key_value_of,
     revision_of,
     text,
 )
@@ -88,7 +88,7 @@ class Etcd:
         asked = {"key": text(key), "range_end": text(end), "revision": revision, "limit": limit, "keys_only": keys_only}
         found = await self.call("kv/range", asked)
         return Range(
-            [key_value_of(each) for each in found.get("kvs", ())], bool(found.get("more")), revision_of(found), etcd_of(found)
+            [change_of(each) for each in found.get("kvs", ())], bool(found.get("more")), revision_of(found), etcd_of(found)
         )  # fmt: skip
 
     async def txn(self, compare: Sequence[Json], success: Sequence[Json], failure: Sequence[Json] = ()) -> Outcome:

@@ -43,17 +43,25 @@ class EtcdAway(DiscoveryError):
     is_late = False
 
 
-class KeyValue(NamedTuple):
+class Change(NamedTuple):
+    """A key, as it is or has become. `value` None: it is gone."""
+
     key: bytes
-    value: bytes
+    value: bytes | None
     create_revision: int
     mod_revision: int
+
+    @property
+    def octets(self) -> bytes:
+        """Of one that was read, or is there still."""
+        assert self.value is not None
+        return self.value
 
 
 class Range(NamedTuple):
     """`revision`: the store's, when it was read. `etcd`: the id of the cluster of members, another one after a backup was restored."""
 
-    found: list[KeyValue]
+    found: list[Change]
     more: bool
     revision: int
     etcd: str
@@ -65,15 +73,6 @@ class Outcome(NamedTuple):
     succeeded: bool
     revision: int
     responses: list[Json]
-
-
-class Change(NamedTuple):
-    """`value` None: the key is gone."""
-
-    key: bytes
-    value: bytes | None
-    create_revision: int
-    mod_revision: int
 
 
 class Changes(NamedTuple):
@@ -140,20 +139,15 @@ def changes_of(line: bytes) -> Changes | None:
         raise EtcdError(str(result.get("cancel_reason", "the watch was cancelled")), UNAVAILABLE)
     if result.get("created"):
         return None
-    return Changes([_change(event) for event in result.get("events", ())], revision_of(result))
+    return Changes(
+        [change_of(event["kv"], event.get("type") == "DELETE") for event in result.get("events", ())],
+        revision_of(result),
+    )
 
 
-def _change(event: Json) -> Change:
-    kv = event["kv"]
-    gone = event.get("type") == "DELETE"
+def change_of(kv: Json, gone: bool = False) -> Change:
     value = None if gone else b64decode(kv.get("value", ""))
     return Change(b64decode(kv["key"]), value, int(kv.get("create_revision", 0)), int(kv["mod_revision"]))
-
-
-def key_value_of(found: Json) -> KeyValue:
-    return KeyValue(
-        b64decode(found["key"]), b64decode(found.get("value", "")), int(found["create_revision"]), int(found["mod_revision"])
-    )  # fmt: skip
 
 
 def revision_of(found: Json) -> int:

@@ -23,7 +23,7 @@ from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.difference import Together, difference
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
-from discovery.engines.etcd.messages import Change, Changes, KeyValue
+from discovery.engines.etcd.messages import Change, Changes
 from discovery.engines.etcd.read_all import Found, OnKey, Reader
 from discovery.engines.etcd.unreadable import Misfits, Unreadable
 from discovery.store.fits import DoesNotFit
@@ -173,8 +173,7 @@ class Mirror:
             if change.value is None:
                 gone.append(change.key)
             else:
-                each = KeyValue(change.key, change.value, change.create_revision, change.mod_revision)
-                self.reader.read(found, self.layout.parts(change.key), each)
+                self.reader.read(found, self.layout.parts(change.key), change)
         events = difference(self.layout, self.registry, found, "changed in etcd by hand", gone)
         await self.change_in_pieces(events, "by-hand", index)
         self.note(found)

@@ -13,7 +13,7 @@ from discovery.core.kinds import KINDS, Revocation, TokenEvent, begun, of_letter
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
-from discovery.engines.etcd.messages import Change, KeyValue, end_of
+from discovery.engines.etcd.messages import Change, end_of
 from discovery.engines.etcd.unreadable import Unreadable, UnreadableKeys
 from discovery.store.snapshot import Snapshot
 from discovery.system.turns import turns
@@ -94,7 +94,7 @@ class Found:
         return Snapshot(index, instances, values, tuple(self.tombstones))
 
 
-async def _range(etcd: Etcd, start: bytes, found: Found, end: bytes = b"") -> AsyncIterator[KeyValue]:
+async def _range(etcd: Etcd, start: bytes, found: Found, end: bytes = b"") -> AsyncIterator[Change]:
     """All at the revision of `found`. `end`: of all that begins as `start` does, where it is empty."""
     end, more = end or end_of(start), True
     while more:
@@ -143,9 +143,9 @@ class Reader:
             elif parts[0] not in _OF_WRITES and not is_comparison:
                 found.others.add(each.key)
                 if parts[0] == "h":
-                    found.batches.append(Change(*each))
+                    found.batches.append(each)
                 else:
-                    self.other(parts, Change(*each))
+                    self.other(parts, each)
         if not is_comparison:
             for key in self._others - found.others:
                 self.other(self._layout.parts(key), Change(key, None, 0, found.revision))
@@ -183,18 +183,18 @@ class Reader:
         else:
             self.unreadable.forget(change.key)
 
-    def read(self, found: Found, parts: Sequence[str], each: KeyValue) -> None:
+    def read(self, found: Found, parts: Sequence[str], each: Change) -> None:
         """One key of the state."""
         try:
             with codec.OfShape("value of this key"):
                 self._read(found, parts, each)
         except ValueError as error:
-            found.unreadable[each.key] = Unreadable.of(parts, each.value, error)
+            found.unreadable[each.key] = Unreadable.of(parts, each.octets, error)
 
-    def _read(self, found: Found, parts: Sequence[str], each: KeyValue) -> None:
+    def _read(self, found: Found, parts: Sequence[str], each: Change) -> None:
         match parts:
             case ["i", service, id]:
-                shown = exact_json.loads(each.value)
+                shown = exact_json.loads(each.octets)
                 instance = codec.instance(shown)
                 address = instance.spec.key
                 if instance.id != id or address.service != service:
@@ -202,12 +202,12 @@ class Reader:
                 found.add(each.key, address, instance, each.create_revision)
                 self._layout.unknown.note(shown)
             case ["t", _]:
-                found.bury(exact_json.loads(each.value))
+                found.bury(exact_json.loads(each.octets))
             case [letter, *path] if (of := of_letter(letter)) is not None:
                 key = of.kind.keys.of_path(path)
                 if of is TokenEvent:
                     found.values[of][key] = REVOKED
-                value = of.kind.loads(exact_json.loads(each.value))
+                value = of.kind.loads(exact_json.loads(each.octets))
                 if value is None:
                     raise ValueError("it is null")
                 found.values[of][key] = value

@@ -42,13 +42,15 @@ def of_commit(commit: Commit) -> bytes | None:
 
 def of_refused(write: Write[Any], by: Caller, error: DiscoveryError, index: int, wall: float) -> bytes:
     """`index`: the registry's."""
-    subject = write.subject
-    instance = {"id": subject.id, "ip": subject.ip, "port": subject.port or None}
+    subject, service, ip, port = write.subject, None, None, None
+    if subject is not None and not isinstance(subject, str):
+        service, ip, port = subject
+    instance = {"id": subject if isinstance(subject, str) else None, "ip": ip, "port": port or None}
     named = {
         name: _text(value) if isinstance(value, str) else value for name, value in instance.items() if value is not None
     }
     said = {
-        "service": subject.service and _text(subject.service),
+        "service": service and _text(service),
         "instance": named or None,
         "before": None,
         "after": None,

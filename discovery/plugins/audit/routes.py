@@ -93,7 +93,7 @@ class AuditRoutes(Plugin):
         try:
             page = await asyncio.get_running_loop().run_in_executor(self._thread, search.page)
         except NoAuditFile as error:
-            raise HttpError(404, "AUDIT_OFF", str(error)) from None
+            raise HttpError("AUDIT_OFF", str(error)) from None
         return {
             "lines": [orjson.Fragment(line) for line in page.lines],
             "next": None if page.next is None else f"{page.next.file}.{page.next.at}",

@@ -163,7 +163,6 @@ class TokenRoutes:
             if revoked.name == text:
                 return sha256, text, revoked.expires
         raise HttpError(
-            404,
             "TOKEN_UNKNOWN",
             f"No token called {text} is in this node's TOKENS_FILE; ask a node that has it, or name it by the SHA-256 of its secret, which "
             "`discovery token list --output wide` shows",

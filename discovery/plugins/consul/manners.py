@@ -12,7 +12,7 @@ import orjson
 
 from discovery.core import exact_json
 from discovery.rest.api.answers import JSON, Answer
-from discovery.rest.api.errors import Failure, HttpError
+from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Manners
 from discovery.rest.api.times import Times
@@ -32,7 +32,8 @@ class Refused(HttpError):
     """As Consul says it."""
 
     def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status, "CONSUL", text)
+        super().__init__("CONSUL", text)
+        self.status = status
         self.headers = headers or {}
 
 
@@ -54,7 +55,7 @@ def _authorization(request: Request) -> str | None:
     return f"Bearer {found[0]}" if found else None
 
 
-def _error(failure: Failure, times: Times, request: Request | None) -> Answer:
+def _error(failure: HttpError, times: Times, request: Request | None) -> Answer:
     status, headers = _STATUS.get(failure.status, failure.status), dict(failure.headers)
     text = failure.message
     if failure.code in _DENIED:

@@ -13,7 +13,7 @@ from discovery.plugins.eureka import xml_text
 from discovery.plugins.eureka.info import Info, compact
 from discovery.plugins.eureka.record import Unreadable
 from discovery.rest.api.answers import JSON, Answer
-from discovery.rest.api.errors import Failure, HttpError
+from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind
 from discovery.rest.api.times import Times
@@ -111,7 +111,9 @@ def wanted_form(request: Request) -> Form:
     form = form_of(request)
     if form is None:
         text = f"{request.path} is {JSON} or {XML}; ask for one of them"
-        raise HttpError(406, code="NOT_ACCEPTABLE", message=text)  # no code of ours: nobody is told it
+        error = HttpError("NOT_ACCEPTABLE", text)
+        error.status = 406  # no code of ours: nobody is told it
+        raise error
     return form
 
 
@@ -132,7 +134,7 @@ def body_of(request: Request) -> dict[str, Any]:
     """An instance as JSON or XML. HttpError 400, 415."""
     media = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media not in ("", JSON, XML):
-        raise HttpError(415, "NOT_JSON", f"Content-Type is {media}; send the body as {JSON} or {XML}")
+        raise HttpError("NOT_JSON", f"Content-Type is {media}; send the body as {JSON} or {XML}")
     if request.headers.get(b"content-encoding"):
         raise Unreadable("it is encoded; send it as it is")
     is_xml = media == XML or (not media and request.body[:1] == b"<")
@@ -145,13 +147,13 @@ def body_of(request: Request) -> dict[str, Any]:
     return content
 
 
-def error_form(failure: Failure, times: Times, request: Request | None) -> Answer:
+def error_form(failure: HttpError, times: Times, request: Request | None) -> Answer:
     """As Spring's server has it; with a `message` where the status alone does not say what to do."""
     if failure.status == HTTPStatus.METHOD_NOT_ALLOWED and request is not None:
         methods = set(failure.headers["Allow"].split(", ")) | {"OPTIONS"}
         if request.method == "OPTIONS":
             return Answer(200, b"", {"Allow": ", ".join(sorted(methods))})
-        failure = failure._replace(headers={"Allow": ", ".join(sorted(methods - {"HEAD"}))})
+        failure.headers = {"Allow": ", ".join(sorted(methods - {"HEAD"}))}
     if failure.status == HTTPStatus.NOT_FOUND and request is not None and request.route.kind is Kind.HEARTBEAT:
         return Answer(
             404, b"", media=""

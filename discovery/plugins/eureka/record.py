@@ -56,14 +56,14 @@ class Unreadable(HttpError):
     """What cannot be parsed, as Eureka answers it."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(400, "BROKEN_BODY", f"cannot parse request body: {why}")
+        super().__init__("BROKEN_BODY", f"cannot parse request body: {why}")
 
 
 class Missing(HttpError):
     """What Eureka refuses when it has parsed it: the bare text."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(400, "BROKEN_BODY", text, is_bare=True)
+        super().__init__("BROKEN_BODY", text, is_bare=True)
 
 
 class Sent(NamedTuple):

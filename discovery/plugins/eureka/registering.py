@@ -102,7 +102,7 @@ class Registering:
         if request.method == "PUT":
             status = next((value for name, value in _pairs(request.query) if name == "value"), "")
             if status not in STATUSES:
-                raise HttpError(500, "INTERNAL", f"value must be one of {', '.join(STATUSES)}")
+                raise HttpError("INTERNAL", f"value must be one of {', '.join(STATUSES)}")
         await self.engine.submit(Override(entry.instance.spec.key, id, status, request.reason), request.caller)
         return _DONE
 
@@ -133,7 +133,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
-        raise HttpError(400, "BROKEN_BODY", f"the query has more than {MAX_PARAMETERS} parameters") from None
+        raise HttpError("BROKEN_BODY", f"the query has more than {MAX_PARAMETERS} parameters") from None
 
 
 def _dirty(query: str) -> int | None:
@@ -143,5 +143,5 @@ def _dirty(query: str) -> int | None:
     text = next((value for name, value in _pairs(query) if name == "lastDirtyTimestamp"), "")
     number = number_of(text)
     if number is None:
-        raise HttpError(500, "INTERNAL", "lastDirtyTimestamp must be milliseconds since 1970")
+        raise HttpError("INTERNAL", "lastDirtyTimestamp must be milliseconds since 1970")
     return number

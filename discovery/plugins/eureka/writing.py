@@ -43,7 +43,7 @@ class Announce(Write[Instance]):
 
     @property
     def subject(self) -> Subject:
-        return Subject(*self.sent.spec.key)
+        return self.sent.spec.key
 
     def decide(self, txn: Transaction) -> Instance:
         sent = self.sent

@@ -98,11 +98,11 @@ class ServiceAt(NamedTuple):
 class TooSlow(HttpError):
     def __init__(self, seconds: float) -> None:
         text = f"The history could not be searched in {seconds:g} s; ask for less: a service, an ip, or a shorter time (from, to)"
-        super().__init__(503, "HISTORY_TOO_SLOW", text)
+        super().__init__("HISTORY_TOO_SLOW", text)
 
 
 class NotKnown(HttpError):
     """`since`: from when on there is a history, epoch seconds."""
 
     def __init__(self, why: str, since: float | None) -> None:
-        super().__init__(404, "NOT_RECORDED", why, **({} if since is None else {"since": iso(since)}))
+        super().__init__("NOT_RECORDED", why, **({} if since is None else {"since": iso(since)}))

@@ -134,9 +134,7 @@ class Questions:
 
     async def _read(self, ask: Callable[[Reading], bytes]) -> Answer:
         if (recorder := self.recorder()) is None:
-            raise HttpError(
-                404, "NOT_RECORDED", "No history is kept here: it takes a DATA_DIR, and HISTORY_DAYS above 0"
-            )
+            raise HttpError("NOT_RECORDED", "No history is kept here: it takes a DATA_DIR, and HISTORY_DAYS above 0")
         await recorder.flushed()
         folder, broken = recorder.folder, list[Path]()
 
@@ -152,7 +150,7 @@ class Questions:
     async def _in_thread(self, answer: Callable[[], bytes]) -> bytes:
         if self._waiting >= _THREADS + _MAX_WAITING:
             text = f"{self._waiting} questions to the history are being answered; ask again in a second"
-            raise HttpError(503, "HISTORY_BUSY", text, retryAfter=_RETRY_AFTER)
+            raise HttpError("HISTORY_BUSY", text, retryAfter=_RETRY_AFTER)
         self._waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._threads, answer)
         future.add_done_callback(self._answered)  # it goes on when whoever asked has left
@@ -210,7 +208,7 @@ def _explained(name: str, instant: float, sees_names: bool, now: list[Account] |
     if not found and not gone:
         text = f"No service {name} was registered at {iso(instant)}, nor before, as far as the history goes back"
         since = {} if then.since is None else {"since": iso(then.since)}
-        raise HttpError(404, "SERVICE_UNKNOWN", text, serviceName=name, **since)
+        raise HttpError("SERVICE_UNKNOWN", text, serviceName=name, **since)
     explained = [views.explained(each, sees_names) for each in found]
     if then.down is not None:
         explained = [each | {"served": False, "why": then.down} for each in explained]

@@ -81,7 +81,7 @@ class PrometheusTargets(Plugin):
         """Prometheus keeps what it has while it is answered with an error."""
         asked = values_of(request)
         if not self._registry.loaded:
-            raise HttpError(503, "NOT_READY", "Not ready: the registry is still being filled")
+            raise HttpError("NOT_READY", "Not ready: the registry is still being filled")
         return Answer(200, self._pieces(asked.get("service"), Wanted(Filter.of(asked), asked.get("status"))))
 
     def _pieces(self, services: frozenset[str] | None, wanted: Wanted) -> Pieces:

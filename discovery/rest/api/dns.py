@@ -82,12 +82,12 @@ class DnsOverHttps:
     async def post(self, request: Request) -> Answer:
         media = (request.header(b"content-type") or "application/octet-stream").partition(";")[0].strip().lower()
         if media != MEDIA_TYPE:
-            raise HttpError(415, "NOT_DNS", f"Content-Type is {media}; send a DNS message as {MEDIA_TYPE}")
+            raise HttpError("NOT_DNS", f"Content-Type is {media}; send a DNS message as {MEDIA_TYPE}")
         return await self._reply(request.body, request)
 
     async def _reply(self, message: bytes, request: Request) -> Answer:
         if len(message) > MAX_MESSAGE:
-            raise HttpError(413, "BODY_TOO_LARGE", f"A DNS message has at most {MAX_MESSAGE} octets")
+            raise HttpError("BODY_TOO_LARGE", f"A DNS message has at most {MAX_MESSAGE} octets")
         reply = self._respond(message, request.address)
         if reply is None:
             raise HttpError.usual("NO_QUERY")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -26,12 +26,15 @@ _log = logging.getLogger("discovery.rest")
 
 
 class HttpError(DiscoveryError):
-    """An error that only HTTP has. `facts` go into the body, `headers` onto the response. `index`: as of `Answer`."""
+    """What a client is told of an error, and an error that only HTTP has. `code`: one of CODES, which has its status; answers in other
+    registries' words set that themselves. `facts` go into the body, `headers` onto the response. `index`: as of `Answer`.
+    """
 
-    def __init__(self, status: int, code: str, message: str, **facts: Any) -> None:
+    def __init__(self, code: str, message: str, **facts: Any) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = CODES.get(code, CODES["INTERNAL"]).status
         self.code = code
+        self.message = message
         self.facts = facts
         self.headers: Mapping[str, str] = {}
         self.index: int | None = None
@@ -39,36 +42,22 @@ class HttpError(DiscoveryError):
     @classmethod
     def usual(cls, code: str) -> HttpError:
         """One that always says the same: what the table has as its example."""
-        found = CODES[code]
-        return cls(found.status, code, found.message, **found.facts)
+        return cls(code, CODES[code].message, **CODES[code].facts)
 
 
 # The first class that fits.
 _BY_ERROR = [(each.of, code, each) for code, each in CODES.items() if each.of is not None]
-
-
-class Failure(NamedTuple):
-    """What a client is told of an error. `headers`: besides those of every answer. `index`: as of `Answer`."""
-
-    status: int
-    code: str
-    message: str
-    facts: Mapping[str, Any] = {}
-    headers: Mapping[str, str] = {}
-    index: int | None = None  # type: ignore[assignment]  # hides tuple.index, which nobody asks
-
-
 # Makes the answer to an error. The request: None where there was none that could be read.
-ErrorForm = Callable[[Failure, Times, "Request | None"], Answer]
+ErrorForm = Callable[[HttpError, Times, "Request | None"], Answer]
 
 
-def failure_of(error: Exception) -> Failure | None:
+def failure_of(error: Exception) -> HttpError | None:
     """None when it is not foreseen."""
     if isinstance(error, HttpError):
-        return Failure(error.status, error.code, str(error), error.facts, error.headers, error.index)
+        return error
     for kind, code, each in _BY_ERROR:
         if isinstance(error, kind):
-            return Failure(each.status, code, str(error), each.facts_of(error))
+            return HttpError(code, str(error), **each.facts_of(error))
     return None
 
 
@@ -76,7 +65,7 @@ def failure_of(error: Exception) -> Failure | None:
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="discovery"'}
 
 
-def as_json(failure: Failure, times: Times, request: Request | None = None) -> Answer:
+def as_json(failure: HttpError, times: Times, request: Request | None = None) -> Answer:
     """The body that all errors of our own routes have."""
     said = {
         "error": HTTPStatus(failure.status).phrase,
@@ -94,10 +83,11 @@ def answer_to(
     failure = failure_of(error)
     if failure is None:
         _log.error("%s failed", what, exc_info=error, extra=fields("request.failed", request=what))
-        return form(Failure(500, "INTERNAL", CODES["INTERNAL"].message), times, request)
+        failure = HttpError.usual("INTERNAL")
     headers = dict(_CHALLENGE if failure.status == HTTPStatus.UNAUTHORIZED else {})
     if "retryAfter" in failure.facts:
         headers["Retry-After"] = str(failure.facts["retryAfter"])  # seconds, RFC 9110 §10.2.3
+    failure.headers = headers | dict(failure.headers)
     # What a client sent in a header may be no UTF-8.
-    printable = failure.message.encode("utf-8", "backslashreplace").decode()
-    return form(failure._replace(message=printable, headers=headers | dict(failure.headers)), times, request)
+    failure.message = failure.message.encode("utf-8", "backslashreplace").decode()
+    return form(failure, times, request)

@@ -29,11 +29,11 @@ def json_object(request: Request, loads: Callable[[bytes], Any] = exact_json.loa
         raise HttpError.usual("BODY_MISSING")
     if len(octets) > MAX_SINGLE and _work(octets) > MAX_JSON_WORK:
         text = "The body has too many lists, objects and commas to be read at once; send it in several requests"
-        raise HttpError(413, "BODY_TOO_LARGE", text)
+        raise HttpError("BODY_TOO_LARGE", text)
     try:
         content = loads(octets)
     except ValueError as error:
-        raise HttpError(400, "BROKEN_JSON", f"The body is not valid JSON: {error}") from None
+        raise HttpError("BROKEN_JSON", f"The body is not valid JSON: {error}") from None
     if not isinstance(content, dict):
         raise HttpError.usual("NOT_AN_OBJECT")
     return content
@@ -44,10 +44,10 @@ def check_media(request: Request) -> None:
     media = request.headers.get(b"content-type", b"application/json")
     if media != b"application/json" and not _is_json(media):
         text = f"Content-Type is {request.header(b'content-type')}; send the body as {JSON}"
-        raise HttpError(415, "NOT_JSON", text)
+        raise HttpError("NOT_JSON", text)
     if request.headers.get(b"content-encoding"):
         coding = request.header(b"content-encoding")
-        raise HttpError(415, "ENCODED_BODY", f"Content-Encoding is {coding}; send the body as it is")
+        raise HttpError("ENCODED_BODY", f"Content-Encoding is {coding}; send the body as it is")
 
 
 def _work(octets: bytes) -> int:

@@ -73,7 +73,7 @@ def parse(query: str, known: Table, lenient: bool = False) -> Values:
             raise _unknown(name, known)
     for name, parameter in known.items():
         if parameter.required and name not in found:
-            raise HttpError(400, "PARAMETER_MISSING", f"{name}: the query parameter is required", field=name)
+            raise HttpError("PARAMETER_MISSING", f"{name}: the query parameter is required", field=name)
     return {name: _without(name, value) if name.endswith(".") else value for name, value in found.items()}
 
 
@@ -137,7 +137,7 @@ def _unknown(name: str, known: Table) -> HttpError:
     names = ", ".join(sorted(map(shown, known)))
     message = f"{name[:_MAX_SHOWN]!r} is no parameter of this route.{guess} It takes {names}"
     suggestion = {} if nearest is None else {"suggestion": nearest}
-    return HttpError(400, "PARAMETER_UNKNOWN", message, field=name[:_MAX_SHOWN], **suggestion)
+    return HttpError("PARAMETER_UNKNOWN", message, field=name[:_MAX_SHOWN], **suggestion)
 
 
 def _nearest(name: str, known: Table) -> str | None:

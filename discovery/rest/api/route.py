@@ -152,7 +152,7 @@ def without_query(request: Request) -> str | None:
 def nothing_here(request: Request) -> NoReturn:
     """HttpError 404."""
     text = f"There is no {request.method} {request.path} here; GET /openapi.json lists the routes"
-    raise HttpError(404, "ROUTE_UNKNOWN", text)
+    raise HttpError("ROUTE_UNKNOWN", text)
 
 
 # What stands in for a route where no path fits.

@@ -99,7 +99,7 @@ def _path(path: str, methods: dict[str, Route]) -> _Path:
 
     def refuse(request: Request) -> Answer:
         text = f"{request.path} does not take {request.method}; it takes {allowed}"
-        error = HttpError(405, "METHOD_NOT_ALLOWED", text)
+        error = HttpError("METHOD_NOT_ALLOWED", text)
         error.headers = {"Allow": allowed}  # RFC 9110 §15.5.6
         raise error
 

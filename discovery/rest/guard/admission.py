@@ -51,7 +51,7 @@ def require_operator(request: Request) -> None:
             f"Without tokens {request.path} is for clients on the server's own machine, and not through a proxy; "
             "ask there, or set API_TOKEN or TOKENS_FILE"
         )
-        raise HttpError(403, "FORBIDDEN", text, missing=Right.ADMIN.value)
+        raise HttpError("FORBIDDEN", text, missing=Right.ADMIN.value)
 
 
 def _is_forwarded(request: Request) -> bool:
@@ -107,4 +107,4 @@ class RegisterRate:
             return
         self._full_at[address] = full_at - 1 / self._per_second
         text = f"More than {self._per_second} registrations a second come from {address}; wait a moment (REGISTERS_PER_SECOND)"
-        raise HttpError(429, "TOO_MANY_REGISTRATIONS", text, retryAfter=max(1, round(over)))
+        raise HttpError("TOO_MANY_REGISTRATIONS", text, retryAfter=max(1, round(over)))

@@ -63,7 +63,7 @@ class Browsers:
         if b"host" in headers and (self._only_local or _is_from_page(headers)) and not self._is_host(headers[b"host"]):
             host = request.header(b"host")
             text = f"This server is not called {host!r:.100}; use its address, or add the name to ALLOWED_HOSTS"
-            raise HttpError(421, "UNKNOWN_HOST", text)
+            raise HttpError("UNKNOWN_HOST", text)
         if b"origin" in headers and request.method not in _SAFE:
             self._check_origin(request)
 
@@ -71,7 +71,7 @@ class Browsers:
         origin, host = request.header(b"origin") or "", (request.header(b"host") or "").lower()
         if origin not in self._allowed and origin.lower() not in (f"http://{host}", f"https://{host}"):
             text = f"Pages of {origin!r:.100} may not use this API; ALLOWED_ORIGINS lists those that may"
-            raise HttpError(403, "FOREIGN_ORIGIN", text)
+            raise HttpError("FOREIGN_ORIGIN", text)
 
 
 def _is_from_page(headers: dict[bytes, bytes]) -> bool:

@@ -145,16 +145,14 @@ class Framer:
         if self.ended:
             return
         if self.coming is not None:
-            self.refuse(HttpError(400, "BROKEN_BODY", f"The body cannot be read: {why}"))
+            self.refuse(HttpError("BROKEN_BODY", f"The body cannot be read: {why}"))
         else:
             self.refuse(HttpError.usual("VERSION_UNSUPPORTED") if why in _OTHER_VERSIONS else _unreadable(why))
 
     def _refuse_body(self, request: Request) -> None:
         size = request.headers.get(b"content-length", b"").decode()
         what = f"has {size} octets" if size else "is longer"
-        self.refuse(
-            HttpError(413, "BODY_TOO_LARGE", f"The body {what}, at most {request.route.max_body} are read here")
-        )
+        self.refuse(HttpError("BODY_TOO_LARGE", f"The body {what}, at most {request.route.max_body} are read here"))
 
     def _end_with(self, request: Request) -> None:
         """Answered now; what of it is still to come is not waited for."""
@@ -279,4 +277,4 @@ def _closed(request: Request) -> None:
 
 
 def _unreadable(why: str) -> HttpError:
-    return HttpError(400, "BAD_REQUEST", f"This is not an HTTP request that can be read: {why}")
+    return HttpError("BAD_REQUEST", f"This is not an HTTP request that can be read: {why}")

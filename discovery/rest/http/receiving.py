@@ -148,7 +148,7 @@ class Receiving(Sending):
             self.make_way()
         else:
             text = f"The {phase.name.lower()} of a request took longer than {SECONDS[phase]:g} s"
-            self._refuse(HttpError(408, "REQUEST_TIMEOUT", text))
+            self._refuse(HttpError("REQUEST_TIMEOUT", text))
 
     def _refuse(self, error: HttpError) -> None:
         """The request that is coming, and all after it; answered when those before it are."""

@@ -169,4 +169,4 @@ class Watch:
         else:
             text = f"{since} lies ahead: this registry is at index {index}, and may have lost what you know"
         text = f"{text}; read GET /services anew and go on from its X-Registry-Index"
-        return HttpError(410, "INDEX_GONE", text, index=index, oldest=oldest)
+        return HttpError("INDEX_GONE", text, index=index, oldest=oldest)

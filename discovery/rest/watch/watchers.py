@@ -56,7 +56,7 @@ class Watchers:
                 f"There are too many watchers{whose}; ask without index, or try again in {RETRY_AFTER} s (MAX_WATCHERS)"
             )
             watcher.client = None
-            client.refuse(HttpError(503, "TOO_MANY_WATCHERS", text, retryAfter=RETRY_AFTER))
+            client.refuse(HttpError("TOO_MANY_WATCHERS", text, retryAfter=RETRY_AFTER))
             return False
         self._of_prefix[prefix] = self._of_prefix.get(prefix, 0) + 1
         self._all += 1

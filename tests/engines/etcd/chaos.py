@@ -251,7 +251,7 @@ class Chaos:
 
     async def _all_equal(self) -> bool:
         found = (await self._nodes[0].engine._etcd.range(b"reg/i/", end_of(b"reg/i/"))).found
-        truth = {each.key.decode().rsplit("/")[-1]: codec.instance(exact_json.loads(each.value)) for each in found}
+        truth = {each.key.decode().rsplit("/")[-1]: codec.instance(exact_json.loads(each.octets)) for each in found}
         indexes = {node.registry.index for node in self._nodes}
         return len(indexes) == 1 and all(node.state == truth for node in self._nodes)
 

@@ -11,7 +11,7 @@ from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.core.instance import Instance
 from discovery.engines.etcd.difference import Together, difference
 from discovery.engines.etcd.layout import Layout
-from discovery.engines.etcd.messages import KeyValue
+from discovery.engines.etcd.messages import Change
 from discovery.engines.etcd.read_all import Found, Reader
 from tests.driven import DrivenRegistry
 from tests.store.making import START, WALL, a_registry, spec
@@ -30,7 +30,7 @@ def read(state: State) -> Found:
     for (service, id), (port, content, created) in sorted(state.items()):
         instance = Instance(id, WALL, spec(service, port=port, metadata={"v": content}))
         value = b"?" if content == "broken" else exact_json.dumps(codec.of_instance(instance))
-        reader.read(found, ["i", service, id], KeyValue(LAYOUT.instance(service, id), value, created, created))
+        reader.read(found, ["i", service, id], Change(LAYOUT.instance(service, id), value, created, created))
     return found
 
 

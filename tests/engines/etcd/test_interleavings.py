@@ -168,7 +168,7 @@ class Interleavings(RuleBasedStateMachine):
         self.submit(who, write, token)
         self.node(who).decide()
         if meanwhile == "reserve":
-            self.reserve(who + 1, write.subject.service or "web")
+            self.reserve(who + 1, getattr(write.subject, "service", "web"))
         else:
             self.submit(
                 who + 1, RevokeToken(digest(token), token, None, "asked") if meanwhile == "revoke" else meanwhile

@@ -186,7 +186,7 @@ async def test_a_node_that_knows_its_registry_starts_though_the_configuration_ca
     await node.start()
     kept = await node.register("web", "10.0.0.1")
     await node.stop()
-    written = (await client.range(b"reg/conf")).found[0].value
+    written = (await client.range(b"reg/conf")).found[0].octets
     await client.txn([], [put(b"reg/conf", b"{")])
     async with nodes_of(etcd, 1, folder=tmp_path) as (again,):
         assert again.served("web") == {"10.0.0.1"}

@@ -21,7 +21,7 @@ from tests.waiting import until
 
 
 async def value(etcd: Etcd, key: str) -> Any:
-    return json.loads((await etcd.range(key.encode())).found[0].value)
+    return json.loads((await etcd.range(key.encode())).found[0].octets)
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ async def test_another_version_of_http_is_told_so_in_ours(api: Api, line: bytes)
 def nobody(request: Request) -> Caller:
     """As the plugin auth: health is anybody's, nothing else."""
     if request.path != "/health":
-        raise HttpError(401, "UNAUTHORIZED", "This takes a token")
+        raise HttpError("UNAUTHORIZED", "This takes a token")
     return Caller(request.address)
 
 

@@ -17,7 +17,7 @@ from tests.rest.harness import USER, serving
 from tests.routes import asked
 from tests.store.making import a_registry
 
-WHY = HttpError(404, "INSTANCE_UNKNOWN", "No instance 10.0.0.1 port 80 of service a is registered")
+WHY = HttpError("INSTANCE_UNKNOWN", "No instance 10.0.0.1 port 80 of service a is registered")
 
 
 def beat(address: str) -> Request:
@@ -99,7 +99,7 @@ def test_its_fields_say_who_why_and_about_what(caplog: pytest.LogCaptureFixture,
 def test_a_body_of_any_kind_is_no_trouble(caplog: pytest.LogCaptureFixture, refusals: Refusals, body: bytes) -> None:
     request = asked("POST", "/register")
     request.body = body
-    refusals.note(request, 400, HttpError(400, "BROKEN", "x" * 1000))
+    refusals.note(request, 400, HttpError("BROKEN", "x" * 1000))
     [record] = records(caplog)
     assert "service" not in record.fields
     assert len(record.getMessage()) < 400
@@ -185,7 +185,7 @@ def test_other_refusals_are_no_business_of_it(
 
 def admit(request: Request) -> Caller:
     if request.header(b"authorization") == "Bearer bad":
-        raise HttpError(401, "UNAUTHORIZED", "The token is not known here")
+        raise HttpError("UNAUTHORIZED", "The token is not known here")
     return Caller(request.address)
 
 

@@ -296,7 +296,7 @@ class Resolving:
                 f"GET /history?service={name} what became of it"
             )
             more = {"known": known} if known else {}
-            return HttpError(404, "SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[], **more)
+            return HttpError("SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[], **more)
         meant = list(service.entries.values()) if matching is None else matching
         of_all = f"its {len(service.entries)} instances"
         if not meant:
@@ -305,6 +305,6 @@ class Resolving:
             which = of_all if matching is None else f"the {len(meant)} of {of_all} that match"
             why = f"none of {which} is healthy{why_none(self.registry, service, meant, now)}"
         message = f"Service {name} is known, but {why}; see GET /services/{name}"
-        error = HttpError(404, "NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
+        error = HttpError("NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
         error.index = self.registry.index_of(name)
         return error

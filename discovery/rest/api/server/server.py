@@ -140,7 +140,7 @@ class ServerItself:
         reasons = {name: reason for name, check in checks.items() if (reason := check()) is not None}
         if reasons:
             why = "; ".join(reasons.values())
-            raise HttpError(503, "NOT_READY", f"Not ready: {why}", ready=False, notReady=reasons, warnings=warnings)
+            raise HttpError("NOT_READY", f"Not ready: {why}", ready=False, notReady=reasons, warnings=warnings)
         return {"ready": True, "notReady": {}, "warnings": warnings}
 
     def _warned(self, caller: Caller) -> list[Json]:

@@ -103,7 +103,7 @@ class OneService:
             f"No service {name} is registered{f'; {known}' if known else ''}. {guess}GET /services lists those that are, "
             f"GET /history?service={name} what became of it"
         )
-        error = HttpError(404, "SERVICE_UNKNOWN", text, serviceName=name, **more)
+        error = HttpError("SERVICE_UNKNOWN", text, serviceName=name, **more)
         error.index = self.registry.index_of(name)
         raise error
 
