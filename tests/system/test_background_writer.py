@@ -201,16 +201,6 @@ async def test_what_failed_and_healed_between_two_looks_is_told_at_the_second(
     assert (writer.trouble(), writer.trouble()) == (said, None)
 
 
-async def test_it_heals_as_often_as_it_fails(writer: BackgroundWriter[str], file: FakeFile) -> None:
-    for turn in range(5):
-        file.refuses = f"{turn}"
-        with pytest.raises(WriteRefused):
-            await writer.settled(writer.put(f"{turn}"))
-        file.refuses = ""
-        await until(lambda: writer.refuses is None)
-    assert file.content == [f"{turn}" for turn in range(5)]
-
-
 async def test_the_part_that_went_in_is_not_written_again(writer: BackgroundWriter[str], file: FakeFile) -> None:
     file.refuses, file.takes = "no room for more", 2
     numbers = [writer.put(item) for item in "abcd"]
@@ -287,14 +277,13 @@ async def test_a_disk_that_hangs_refuses_until_it_answers(file: FakeFile) -> Non
 
 
 async def test_patience_counts_for_one_write_and_not_for_the_time_between(
-    file: FakeFile, caplog: pytest.LogCaptureFixture
+    writer: BackgroundWriter[str], file: FakeFile
 ) -> None:
-    writer = a_writer(file, patience=0.03)
-    for item in "abc":
-        await writer.settled(writer.put(item))
-        await asyncio.sleep(0.05)
-    assert not caplog.records
-    await writer.close()
+    await blocked(writer, file)
+    assert writer._overdue is not None
+    file.let_go.set()
+    await writer.settled(1)
+    assert writer._overdue is None
 
 
 async def test_a_file_that_hangs_delays_no_other(writer: BackgroundWriter[str], file: FakeFile) -> None:
@@ -342,16 +331,17 @@ async def test_close_writes_what_is_left_while_a_write_is_under_way(file: FakeFi
     assert (file.content, file.closed) == (["first", "second"], 1)
 
 
-async def test_close_at_once_writes_once(file: FakeFile) -> None:
+@pytest.mark.parametrize("items", [[], ["a"]])
+async def test_close_at_once_writes_once_what_there_is_and_nothing_that_comes_later(
+    file: FakeFile, items: list[str]
+) -> None:
     writer = a_writer(file)
-    writer.put("a")
+    for item in items:
+        writer.put(item)
     assert await writer.close() == 0
-    assert (file.begun, file.closed) == ([["a"]], 1)
-
-
-async def test_close_of_a_writer_that_never_wrote(file: FakeFile) -> None:
-    assert await a_writer(file).close() == 0
-    assert (file.begun, file.closed) == ([], 1)
+    writer.put("late")
+    await asyncio.sleep(0.01)
+    assert (file.begun, file.closed) == ([items] if items else [], 1)
 
 
 async def test_close_tries_once_more_and_says_how_much_is_lost(file: FakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,11 +377,3 @@ async def test_whoever_waits_for_what_was_put_after_the_end_is_told(file: FakeFi
     await writer.close()
     with pytest.raises(WriteRefused, match="ending"):
         await writer.settled(writer.put("after"))
-
-
-async def test_what_is_put_after_the_end_is_not_written_and_no_error(file: FakeFile) -> None:
-    writer = a_writer(file)
-    await writer.close()
-    writer.put("late")
-    await asyncio.sleep(0.01)
-    assert file.begun == []

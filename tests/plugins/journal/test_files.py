@@ -29,7 +29,6 @@ from tests.plugins.journal.making import (
     an_old_file,
     content,
     octets,
-    others,
     puts,
     refusal,
 )
@@ -309,7 +308,3 @@ def test_a_restored_file_has_the_mode_of_the_one_before(folder: Path, target: Pa
     file.unlink()
     files.restore(folder, target)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-
-
-def test_others_are_in_the_file() -> None:
-    assert len(others()) == len(VALUES) + len(TOMBSTONES)
