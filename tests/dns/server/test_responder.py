@@ -116,14 +116,12 @@ def test_rfc5936_zone_transfers_are_refused(world: World, rtype: str, udp: bool)
     assert not [*reply.answer, *reply.authority]
 
 
-@pytest.mark.parametrize(
-    "rtype", ["TYPE0", "TYPE99", "TYPE4711", "TYPE65280", "TYPE65535", "CAA", "DNSKEY", "NAPTR", "MX"]
-)
 @pytest.mark.parametrize("name", ["web.svc.local", "host.svc.local", "svc.local"])
-def test_rfc3597_a_type_that_is_not_there_or_unknown_is_nodata(world: World, name: str, rtype: str) -> None:
-    reply = world.ask(name, rtype)
-    assert outcome(reply) == "NODATA"
-    assert [record.type for record in records(reply.authority)] == ["SOA"]
+def test_rfc3597_a_type_that_is_not_there_or_unknown_is_nodata(world: World, name: str) -> None:
+    for rtype in ("TYPE0", "TYPE99", "TYPE4711", "TYPE65280", "TYPE65535", "CAA", "DNSKEY", "NAPTR", "MX"):
+        reply = world.ask(name, rtype)
+        assert outcome(reply) == "NODATA", rtype
+        assert [record.type for record in records(reply.authority)] == ["SOA"], rtype
 
 
 def test_before_the_registry_is_loaded_a_live_name_is_servfail_and_a_fixed_one_answered(world: World) -> None:
