@@ -1,5 +1,6 @@
 """One scheduler of turns for each event loop: whoever has much to do hands over pieces, and all together they run for 2 ms a turn of the
-loop, one after the other. Sockets are read between turns, those of DNS among them.
+loop, one after the other. Sockets are read between turns, those of DNS among them; where a thousand are readable at once, those of DNS
+every 2 ms.
 
 A piece is a step that is called, or what a coroutine does until it awaits `over` again. One that has begun is finished.
 """
@@ -20,7 +21,7 @@ Step = Callable[[], bool]
 
 
 class Turns:
-    """`clock`: seconds."""
+    """`clock`: seconds. `urgent`: read what waits in their sockets; see `read_urgent`."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.clock = clock
@@ -28,6 +29,8 @@ class Turns:
         self._steps: deque[Step | asyncio.Future[None]] = deque()
         self._running = self._resumed = False
         self._until = 0.0
+        self.urgent: list[Callable[[], None]] = []
+        self._urgent_at = 0.0
         self._ahead = 0.0  # seconds of small steps outside of any turn, since the last began
 
     def add(self, step: Step) -> None:
@@ -47,6 +50,15 @@ class Turns:
         his, and those that were done so have not taken the time of a turn.
         """
         return self._ahead < TURN and not self._small and not self._steps
+
+    def read_urgent(self) -> None:
+        """Asked by whoever is called for a socket, before he changes anything: within one round of the loop as many are called as sockets
+        are ready, and what is urgent would wait for all of them.
+        """
+        if self.clock() >= self._urgent_at:
+            for read in self.urgent:
+                read()
+            self._urgent_at = self.clock() + TURN
 
     def spent(self, seconds: float) -> None:
         """So long did a small step take. A turn begins before they have taken a whole one, so that seldom one has to wait for it."""

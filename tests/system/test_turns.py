@@ -169,3 +169,13 @@ async def test_what_a_task_will_take_is_left_out_of_the_turn_that_begins_it() ->
         await asyncio.sleep(0)
         counts.append(len(done))
     assert counts == [2, 4]
+
+
+async def test_what_is_urgent_is_read_once_in_the_time_of_a_turn_however_often_it_is_asked_about() -> None:
+    now, reads = 0.0, []
+    turns = Turns(lambda: now)
+    turns.urgent.append(lambda: reads.append(now))
+    for _ in range(10):
+        turns.read_urgent()
+        now += TURN / 2
+    assert reads == [number * TURN for number in range(5)]

@@ -15,7 +15,7 @@ from discovery.dns.server.deferred import DeferredReplies
 from discovery.dns.server.responder import Respond
 from discovery.dns.server.traffic import TC
 from discovery.system.datagrams import datagrams
-from discovery.system.turns import TURN
+from discovery.system.turns import TURN, turns
 
 # Octets of queries that may wait, as the kernel counts them (0.8 KB for a small one, and twice of this is granted): some 650, which
 # take 15 ms. More would only be answered when nobody waits any more; the newest are shed instead.
@@ -52,10 +52,12 @@ class UdpServer:
     async def start(self) -> None:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         asyncio.get_running_loop().add_reader(self._sock, self._on_readable)
+        turns().urgent.append(self._on_readable)
 
     async def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._sock)
         self._left = None
+        turns().urgent.remove(self._on_readable)
         self._sock.close()
 
     def _on_readable(self) -> None:

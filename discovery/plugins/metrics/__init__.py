@@ -10,7 +10,9 @@ import asyncio
 import platform
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from time import monotonic
+from types import ModuleType
 
 from discovery import __version__
 from discovery.core.metric import Histogram, Metric, histogram
@@ -69,6 +71,7 @@ class Metrics(Plugin):
         self._metrics: Sequence[Metric] = ()
         self._expirations = Expirations()
         self._lag = LoopLag()
+        self._page: ModuleType | None = None
 
     def install(self, seams: Seams) -> None:
         self._metrics = seams.metrics
@@ -77,7 +80,7 @@ class Metrics(Plugin):
         seams.routes.append(
             Route(
                 "GET", "/metrics", self.show, Right.READ, Kind.QUESTION, "Counters for Prometheus", HEADING,
-                media="text/plain", examples=(Example(text=_EXAMPLE),), kept=_format,
+                media="text/plain", examples=(Example(text=_EXAMPLE),), kept=self._format,
             )
         )  # fmt: skip
         seams.metrics.extend(
@@ -97,17 +100,18 @@ class Metrics(Plugin):
         self._lag.stop()
 
     async def show(self, request: Request) -> Answer:
-        from discovery.plugins.metrics.page import page
-
-        text, content_type = await page(self._metrics, request.header(b"accept") or "")
+        if (
+            self._page is None
+        ):  # prometheus-client takes 20 ms to import: no start waits for that, and no turn of the loop
+            self._page = await asyncio.to_thread(import_module, "discovery.plugins.metrics.page")
+        text, content_type = await self._page.page(self._metrics, request.header(b"accept") or "")
         return Answer(200, text, {"Cache-Control": "no-store"}, media=content_type)
 
-
-def _format(request: Request) -> str | None:
-    # Here, not above: prometheus-client takes 20 ms to import, which the first scrape may wait for, and a start need not.
-    from discovery.plugins.metrics.page import content_type
-
-    return content_type(request.header(b"accept") or "") if "?" not in request.target else None
+    def _format(self, request: Request) -> str | None:
+        """The content type; before the first page, what it is chosen by."""
+        accept = request.header(b"accept") or ""
+        found: str = accept if self._page is None else self._page.content_type(accept)
+        return found if "?" not in request.target else None
 
 
 def _build() -> dict[tuple[str, ...], float]:

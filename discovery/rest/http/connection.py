@@ -50,6 +50,7 @@ class Connection(Receiving):
     # -- what the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._turns.read_urgent()
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=UNSENT)
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
@@ -81,6 +82,7 @@ class Connection(Receiving):
             elif self._turns.may_go_ahead():
                 self._work()
             else:
+                self._turns.read_urgent()
                 self._schedule()
 
     def eof_received(self) -> bool:
@@ -95,6 +97,7 @@ class Connection(Receiving):
         """Nothing may refer to this object, or to what it refers to, in a circle from now on: the collector does not look for those that
         have lived long (`cli.gc_tuning`).
         """
+        self._turns.read_urgent()
         self._closing = True
         if self._current is not None:
             if self._pull is None and (self._exchange is None or not self._exchange.begun):

@@ -68,6 +68,15 @@ async def test_every_query_of_a_flood_is_answered(
     assert sorted(parsed(reply).id for reply in replies) == list(range(100))
 
 
+async def test_a_query_that_waits_is_answered_between_the_others_of_one_round_of_the_loop(world: World) -> None:
+    async with serving(world) as served:
+        with udp_client(served.udp) as client:
+            client.send(make_query("web.svc.local").to_wire())
+            turns.turns().read_urgent()
+            assert data(parsed(client.recv(4096)).answer) == ["10.0.0.1"]
+    assert not turns.turns().urgent
+
+
 async def test_garbage_and_empty_datagrams_do_not_stop_it(world: World) -> None:
     async with serving(world) as served:
         with udp_client(served.udp) as client:

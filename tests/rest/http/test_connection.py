@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 import weakref
+from itertools import count
 from unittest.mock import patch
 
 import orjson
@@ -25,6 +26,7 @@ from discovery.rest.http.framing import Framer
 from discovery.rest.http.heads import Heads
 from discovery.rest.http.shared import Shared
 from discovery.system.turns import TURN
+from discovery.system.turns import turns as turns_of_loop
 from tests.rest.harness import LIMIT, route, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, filled, heartbeat, replies, request, statuses, talk
 
@@ -142,6 +144,30 @@ async def test_a_client_that_leaves_in_the_middle_harms_nobody(sent: bytes) -> N
             await asyncio.sleep(0)
             writer.transport.abort()
         assert statuses(replies(await talk(api.port, heartbeat() + LAST))) == [200, 200]
+
+
+async def test_what_is_urgent_is_read_between_sockets_that_are_readable_connected_or_closed_at_once() -> None:
+    looks, reads = count(), asyncio.Queue[None]()
+    turns = turns_of_loop()
+    turns.clock = lambda: next(looks) * 2 * TURN  # at each look a turn has passed
+    turns.urgent.append(lambda: reads.put_nowait(None))
+    clients, is_busy = 20, True
+    async with filled() as api, asyncio.timeout(LIMIT):
+        streams = [await asyncio.open_connection("127.0.0.1", api.port) for _ in range(clients)]
+        for _ in streams:
+            await reads.get()
+        turns.add(lambda: is_busy)  # somebody always waits, so nobody goes ahead
+        for _, writer in streams:
+            writer.write(heartbeat())
+        for _ in streams:
+            await reads.get()
+        for reader, _ in streams:
+            await reader.readuntil(b"timestamp")
+        is_busy = False
+        for _, writer in streams:
+            writer.close()
+        for _ in streams:
+            await reads.get()
 
 
 # -- nothing is left of it
