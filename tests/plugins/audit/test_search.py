@@ -59,18 +59,6 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "audit.jsonl"
 
 
-def test_the_newest_come_first_across_all_files(path: Path) -> None:
-    assert predecessor(path, 9).exists()
-    assert pages(path) == [list(range(29, -1, -1))]
-
-
-@pytest.mark.parametrize("limit", [1, 2, 7, 30, 31])
-def test_pages_follow_each_other_without_a_gap(path: Path, limit: int) -> None:
-    found = pages(path, limit=limit)
-    assert [number for page in found for number in page] == list(range(29, -1, -1))
-    assert all(len(page) == limit for page in found[:-1])
-
-
 def test_a_cursor_holds_while_files_are_put_aside_and_grow(path: Path) -> None:
     page = search(path, limit=5)
     file = AuditFile(path, 3 * len(line(10)), 20)
@@ -167,13 +155,16 @@ def test_without_a_file_it_says_so(tmp_path: Path) -> None:
 
 
 @settings(max_examples=examples(40))
-@given(st.lists(st.integers(0, 300), max_size=20), st.integers(1, 700), st.integers(1, 5))
-def test_blocks_of_any_size_lose_nothing(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], block: int, limit: int
+@given(st.lists(st.integers(0, 300), max_size=20), st.integers(1, 700), st.integers(1, 25), st.integers(1, 3000))
+def test_the_newest_come_first_page_after_page_however_blocks_and_files_fall(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], block: int, limit: int, of_file: int
 ) -> None:
     path = tmp_path_factory.mktemp("audit") / "audit.jsonl"
-    path.write_bytes(b"".join(line(number, text="x" * size) for number, size in enumerate(sizes)))
+    file = AuditFile(path, of_file, 20)
+    file.append([line(number, text="x" * size) for number, size in enumerate(sizes)])
+    file.close()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(searches, "BLOCK", block)
         found = pages(path, limit=limit)
     assert [number for page in found for number in page] == list(range(len(sizes) - 1, -1, -1))
+    assert all(len(page) == limit for page in found[:-1])

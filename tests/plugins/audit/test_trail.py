@@ -13,12 +13,10 @@ import pytest
 from discovery.plugins import audit
 from discovery.plugins.audit import Trail
 from discovery.plugins.audit.file import AuditFile
-from discovery.plugins.journal.database import writer_of
 from discovery.store.registration import Register
-from discovery.system import background_writer, backlog
+from discovery.system import backlog
 from discovery.system.background_writer import WriteRefused
 from tests.plugins.audit.house import MIB, Held, a_house
-from tests.plugins.journal.making import a_database, put_index
 from tests.store.making import spec
 
 LINE = b"123456789\n"
@@ -79,18 +77,6 @@ async def test_writes_go_on_while_it_cannot_be_written_and_their_lines_come_late
         assert house.audit.stats()["audit"]["writable"]
 
 
-async def test_a_part_that_went_in_is_not_written_twice(file: Failing) -> None:
-    async with a_trail(file) as trail:
-        file.takes = 2
-        for number in range(5):
-            trail.add(b"%d\n" % number)
-        await trail.flushed()
-        assert (trail.writer.done, trail.writer.added) == (2, 5)
-        file.takes = None
-        await recovered(trail)
-    assert file.path.read_bytes() == b"0\n1\n2\n3\n4\n"
-
-
 async def test_what_no_longer_fits_is_lost_and_the_file_says_so(file: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "MAX_OCTETS", 3 * len(LINE))
     async with a_trail(file) as trail:
@@ -110,24 +96,6 @@ async def test_what_no_longer_fits_is_lost_and_the_file_says_so(file: Failing, m
     assert (kept, last) == ([LINE] * 3, LINE)
     content = orjson.loads(missing)
     assert (content["action"], content["lines"], content["by"]["name"]) == ("lost", 2, "the server")
-
-
-async def test_what_waits_at_the_end_is_tried_once_more(file: Failing, caplog: pytest.LogCaptureFixture) -> None:
-    async with a_trail(file) as trail:
-        file.takes = 0
-        trail.add(LINE)
-        trail.add(LINE)
-        await trail.flushed()
-        file.takes = 1
-    assert file.path.read_bytes() == LINE
-    assert "audit.jsonl: 1 writes could not be made before the end" in caplog.text
-
-
-async def test_lines_that_were_just_added_are_in_the_file_at_the_end(file: Failing) -> None:
-    async with a_trail(file) as trail:
-        for _ in range(1000):
-            trail.add(LINE)
-    assert file.path.read_bytes() == LINE * 1000
 
 
 async def test_what_did_not_fit_on_a_slow_disk_is_told_with_the_next_line(
@@ -164,33 +132,3 @@ async def test_a_disk_that_hangs_holds_no_write_for_longer_than_the_trail_has_pa
         file.let_go.set()
         await recovered(house.trail)
         assert [line["instance"]["port"] for line in house.lines()] == list(range(80, 90))
-
-
-async def test_an_audit_file_on_a_hung_disk_delays_no_commit_of_the_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each file has a thread of its own. The audit file's thread is stuck in a write all the while."""
-    file = Held(tmp_path / "audit.jsonl", MIB, 3)
-    journal = writer_of(a_database(tmp_path / "registry.db"))
-    async with a_trail(file) as trail, asyncio.timeout(60):
-        file.hold()
-        trail.add(LINE)
-        await asyncio.to_thread(file.reached.wait, 60)
-        for index in range(20):
-            await journal.settled(journal.put([put_index(index)]))
-        assert (journal.done, trail.writer.done) == (20, 0)
-        file.let_go.set()
-    await journal.close()
-
-
-async def test_the_end_does_not_wait_for_a_disk_that_hangs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(background_writer, "CLOSE_SECONDS", 0.02)
-    file = Held(tmp_path / "audit.jsonl", MIB, 3)
-    async with asyncio.timeout(60):
-        async with a_trail(file) as trail:
-            file.hold()
-            trail.add(LINE)
-    assert "audit.jsonl: 1 writes could not be made before the end" in caplog.text
-    file.let_go.set()

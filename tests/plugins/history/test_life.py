@@ -17,7 +17,7 @@ from discovery.plugins.history.file import Began
 from discovery.plugins.history.recorder import GATHER
 from discovery.rest.api.times import iso
 from discovery.store.operations import ChangeSettings
-from tests.plugins.history.house import EVENING, House, explained
+from tests.plugins.history.house import House, explained
 from tests.store.making import TTL, a_brake, spec
 
 
@@ -150,10 +150,6 @@ async def test_an_event_is_on_its_way_into_the_file_within_a_second(tmp_path: Pa
     await house.recorder.writer.settled(house.recorder.writer.added)
     assert len(house.reading().page(Asked()).items) == 2
     await house.end()
-
-
-def test_the_tests_begin_an_hour_before_midnight() -> None:
-    assert EVENING % 86400 == 23 * 3600
 
 
 async def test_what_a_lease_lasted_is_known_of_each_instant(tmp_path: Path) -> None:
