@@ -6,6 +6,8 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
+    __hash__ = str.__hash__  # it is looked up for each answer, and an enum's own takes a call
+
     ANSWER = "answer"
     NEAR = "near"  # all of the client's own zone (CLIENT_ZONES)
     CROSSED = "crossed"  # some or all are from elsewhere, for too few of his zone are healthy

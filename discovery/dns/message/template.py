@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from itertools import accumulate, permutations
+from functools import cache, lru_cache
+from itertools import accumulate, pairwise, permutations
+from operator import itemgetter
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from discovery.core.draw import draw
 from discovery.dns.message.values import Rank
@@ -23,23 +24,15 @@ MAX_KEPT = 64
 _MAX_PERMUTED = 2
 # Replies from one ring before it is shuffled again, which takes 25 µs for ten: a tenth of what the replies take.
 _ROUNDS = 64
+# Up to so many, all orders are ready to shuffle by: 120 of five.
+_MAX_ORDERS = 5
 # Tables that rings share: addresses are all of one size, names of a few.
 _MAX_PLACES = 4096
 # Octets by which a piece of many may be longer than the first: all are alike but for the text of an address.
 _MORE_OR_LESS = 16
 
-
-class Piece(NamedTuple):
-    """A record and those that go with it, in octets."""
-
-    record: bytes
-    beside: bytes = b""
-    beside_count: int = 0
-
-    @property
-    def size(self) -> int:
-        return len(self.record) + len(self.beside)
-
+# A record, those that go with it, and how many these are.
+Piece = tuple[bytes, bytes, int]
 
 # What fits, for the answer and the additional section: octets and count of each, and False when something was left out.
 Laid = tuple[bytes, int, bytes, int, bool]
@@ -54,24 +47,24 @@ def lay_in_order(pieces: Iterable[Piece], room: int, most: int | None = None) ->
     for piece in pieces:
         if len(laid) == most:
             break
-        if len(piece.record) > room:
+        if len(piece[0]) > room:
             complete = False
             break
-        room -= len(piece.record)
+        room -= len(piece[0])
         laid.append(piece)
-    beside = []
-    for piece in laid:
-        room -= len(piece.beside)
+    beside, count = [], 0
+    for _, octets, companions in laid:
+        room -= len(octets)
         if room < 0:
             break
-        beside.append(piece)
-    return (
-        b"".join([piece.record for piece in laid]),
-        len(laid),
-        b"".join([piece.beside for piece in beside]),
-        sum([piece.beside_count for piece in beside]),
-        complete,
-    )
+        beside.append(octets)
+        count += companions
+    return b"".join([record for record, _, _ in laid]), len(laid), b"".join(beside), count, complete
+
+
+def _size_of(pieces: Iterable[Piece]) -> int:
+    """Octets of all."""
+    return sum([len(record) + len(beside) for record, beside, _ in pieces])
 
 
 class Alternatives(Protocol):
@@ -93,14 +86,22 @@ def of_many(piece: Callable[[int], Piece], ranks: Sequence[Rank], most: int | No
     return _Drawn(piece, ranks, most, random, few=False)
 
 
-def of_few(pieces: list[Piece], ranks: Sequence[Rank], most: int | None, random: Random) -> Alternatives:
-    """At most MAX_KEPT."""
-    count = len(pieces)
-    if ranks.count(ranks[0]) == count and (most is None or most >= count):
-        if count <= _MAX_PERMUTED:
-            return _Permuted(pieces, random)
-        if len({piece.beside_count for piece in pieces}) == 1:
-            return _Ring(pieces, random)
+def of_few(
+    records: Sequence[bytes],
+    beside: Sequence[bytes],
+    companions: Sequence[int],
+    ranks: Sequence[Rank],
+    most: int | None,
+    random: Random,
+) -> Alternatives:
+    """At most MAX_KEPT. The first three: the columns of the pieces."""
+    count = len(records)
+    are_equal = (most is None or most >= count) and ranks.count(ranks[0]) == count
+    if are_equal and count > _MAX_PERMUTED and companions.count(companions[0]) == count:
+        return _Ring(records, beside, companions[0], random)
+    pieces = list(zip(records, beside, companions, strict=True))
+    if are_equal and count <= _MAX_PERMUTED:
+        return _Permuted(pieces, random)
     return _Drawn(pieces.__getitem__, ranks, most, random, few=True)
 
 
@@ -118,10 +119,10 @@ class FirstOnes:
         return len(self._pieces) <= MAX_KEPT
 
     def max_size(self) -> int:
-        return sum([piece.size for piece in self._pieces])
+        return _size_of(self._pieces)
 
     def lay(self, room: int) -> Laid:
-        ends = accumulate([len(piece.record) for piece in self._pieces])
+        ends = accumulate([len(record) for record, _, _ in self._pieces])
         fitting = bisect_right(list(ends), room)
         octets, count, beside, besides, _ = lay_in_order(self._random.sample(self._pieces[:fitting], fitting), room)
         return octets, count, beside, besides, True
@@ -144,8 +145,8 @@ class _Drawn:
     def max_size(self) -> int:
         count = len(self._ranks)
         if self.few:
-            return sum([self._piece(index).size for index in range(count)])
-        return (self._piece(0).size + _MORE_OR_LESS) * count
+            return _size_of(map(self._piece, range(count)))
+        return (_size_of((self._piece(0),)) + _MORE_OR_LESS) * count
 
     def lay(self, room: int) -> Laid:
         return lay_in_order(map(self._piece, draw(self._ranks, self._random)), room, self._most)
@@ -160,7 +161,7 @@ class _Permuted:
 
     def __init__(self, pieces: list[Piece], random: Random) -> None:
         self._pieces = pieces
-        self._size = sum([piece.size for piece in pieces])
+        self._size = _size_of(pieces)
         self._orders = [lay_in_order(order, self._size) for order in permutations(pieces)]
         self._random = random
 
@@ -194,12 +195,12 @@ class _Ring:
 
     few = True
 
-    def __init__(self, pieces: Sequence[Piece], random: Random) -> None:
-        self._count = len(pieces)
-        self._companions = pieces[0].beside_count
+    def __init__(self, records: Sequence[bytes], beside: Sequence[bytes], companions: int, random: Random) -> None:
+        self._count = count = len(records)
+        self._companions = companions
         self._draw = random.random
-        self._shuffle(pieces)
-        self._size = self._record_at[self._count] + (self._beside_at[self._count] if self._companions else 0)
+        self._shuffle(records, beside)
+        self._size = self._record_at[count] + (self._beside_at[count] if companions else 0)
 
     def max_size(self) -> int:
         return self._size
@@ -207,7 +208,7 @@ class _Ring:
     def lay(self, room: int) -> Laid:
         """Once round from a place drawn at random, or as far as the room goes."""
         if not self._rounds_left:
-            self._shuffle(self._pieces())
+            self._shuffle(_apart(self._records, self._record_at), _apart(self._beside, self._beside_at))
         self._rounds_left -= 1
         number = beside = self._count
         record_at, beside_at = self._record_at, self._beside_at
@@ -224,28 +225,31 @@ class _Ring:
             number == self._count,
         )
 
-    def _pieces(self) -> list[Piece]:
-        record_at, beside_at = self._record_at, self._beside_at
-        return [
-            Piece(
-                self._records[record_at[index] : record_at[index + 1]],
-                self._beside[beside_at[index] : beside_at[index + 1]],
-                self._companions,
-            )
-            for index in range(self._count)
-        ]
-
-    def _shuffle(self, pieces: Sequence[Piece]) -> None:
-        draw = self._draw
-        records, beside, _ = zip(*sorted(pieces, key=lambda piece: draw()), strict=True)  # Random.shuffle takes longer
-        self._records, self._record_at = _twice(records)
-        self._beside, self._beside_at = _twice(beside) if self._companions else (b"", self._record_at)
+    def _shuffle(self, records: Sequence[bytes], beside: Sequence[bytes]) -> None:
+        draw, count = self._draw, self._count
+        if count <= _MAX_ORDERS:
+            orders = _orders(count)
+            shuffled = orders[int(draw() * len(orders))]
+        else:
+            shuffled = itemgetter(*sorted(range(count), key=lambda index: draw()))  # Random.shuffle takes longer
+        self._records, self._record_at = _twice(shuffled(records))
+        self._beside, self._beside_at = _twice(shuffled(beside)) if self._companions else (b"", self._record_at)
         self._rounds_left = _ROUNDS
+
+
+@cache
+def _orders(count: int) -> Sequence[Callable[[Sequence[bytes]], tuple[bytes, ...]]]:
+    return [itemgetter(*order) for order in permutations(range(count))]
 
 
 def _fit(places: Sequence[int], first: int, room: int) -> int:
     """How many, from number `first` on, fit into `room` octets."""
     return max(0, bisect_right(places, places[first] + room) - 1 - first)
+
+
+def _apart(octets: bytes, places: Sequence[int]) -> list[bytes]:
+    """What `_twice` has put together."""
+    return [octets[start:end] for start, end in pairwise(places[: len(places) // 2 + 1])]
 
 
 def _twice(octets: tuple[bytes, ...]) -> tuple[bytes, tuple[int, ...]]:

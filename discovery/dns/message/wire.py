@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from functools import partial
 from random import Random
 from typing import NamedTuple
 
@@ -78,7 +79,7 @@ class Template:
         self._alternatives = _alternatives(answer, pack, random) if answer.ranks else None
         self._only = None if self._in_order else self._alternatives  # nearly always: straight to them
         self._whole = _whole(pack, answer.authority, answer.glue) if answer.authority or answer.glue else _NOTHING
-        self._size = len(self._whole.octets) + sum([piece.size for piece in self._in_order])
+        self._size = len(self._whole.octets) + sum([len(piece[0]) + len(piece[1]) for piece in self._in_order])
         if self._alternatives is not None:
             self._size += self._alternatives.max_size()
 
@@ -185,7 +186,7 @@ _OPT_HEADS = opt_heads(0)
 
 
 def _whole(pack: Packer, authority: Sequence[RR], glue: Sequence[RR] = ()) -> Whole:
-    return Whole(b"".join([*map(pack, authority), *map(pack, glue)]), len(authority), len(glue))
+    return Whole(b"".join(pack.all((*authority, *glue))), len(authority), len(glue))
 
 
 _EMPTY = lay_in_order((), 0)
@@ -197,48 +198,63 @@ def _pieces(answer: Answer, indices: Iterable[int], pack: Packer) -> list[Piece]
     seen: set[bytes] = set()
     for index in indices:
         companions = answer.companions[index] if answer.companions else ()
-        beside = [packed for packed in dict.fromkeys(map(pack, companions)) if packed not in seen]
+        beside = [packed for packed in dict.fromkeys(pack.all(companions)) if packed not in seen]
         seen.update(beside)
-        pieces.append(Piece(pack(answer.answer[index]), b"".join(beside), len(beside)))
+        pieces.append((pack(answer.answer[index]), b"".join(beside), len(beside)))
     return pieces
 
 
 def _alternatives(answer: Answer, pack: Packer, random: Random) -> Alternatives:
-    def pieces(part: slice) -> list[Piece]:
-        records = map(pack, answer.answer[part])
-        if not answer.companions:
-            return list(map(Piece, records))
-        companions = answer.companions[part]
-        beside = [b"".join(map(pack, each)) for each in companions]
-        return list(map(Piece, records, beside, map(len, companions)))
-
     first, ranks = answer.aliases, answer.ranks
-    if answer.cut is not None and answer.cut.silent:
-        return FirstOnes(pieces(slice(first, None)), random)
-    if len(ranks) > MAX_KEPT:
-        return of_many(lambda index: pieces(slice(first + index, first + index + 1))[0], ranks, answer.most, random)
-    return of_few(pieces(slice(first, None)), ranks, answer.most, random)
+    is_silent = answer.cut is not None and answer.cut.silent
+    if len(ranks) > MAX_KEPT and not is_silent:
+        return of_many(partial(_piece, pack, answer), ranks, answer.most, random)
+    records, companions = pack.all(answer.answer[first:]), answer.companions[first:]
+    counts = list(map(len, companions)) or [0] * len(records)
+    if counts.count(1) == len(counts):  # nearly always, or none
+        beside = pack.all([rr for (rr,) in companions])
+    else:
+        beside = [b"".join(pack.all(each)) for each in companions] or [b""] * len(records)
+    if is_silent:
+        return FirstOnes(list(zip(records, beside, counts, strict=True)), random)
+    return of_few(records, beside, counts, ranks, answer.most, random)
+
+
+def _piece(pack: Packer, answer: Answer, index: int) -> Piece:
+    """Of one of its alternatives."""
+    at = answer.aliases + index
+    companions = answer.companions[at] if answer.companions else ()
+    return pack(answer.answer[at]), b"".join(pack.all(companions)), len(companions)
 
 
 class Packer:
-    """Packs one record at a time, its owner compressed against the question's name (RFC 1035 §4.1.4)."""
+    """Packs each record by itself, its owner compressed against the question's name (RFC 1035 §4.1.4)."""
 
     def __init__(self, question: Question) -> None:
         self._class = Class.CH if question.klass == Class.CH else Class.IN
         self._question = question.name
 
     def __call__(self, rr: RR) -> bytes:
-        name, rtype, ttl, rdata = rr
-        owner = _QUESTION if name == self._question else self._compressed(name)
-        if owner is None:
-            return self._by_dnslib(rr)
-        return owner + _FIXED.pack(rtype, self._class, ttl, len(rdata)) + rdata
+        return self.all((rr,))[0]
+
+    def all(self, rrs: Iterable[RR]) -> list[bytes]:
+        question, klass, fixed, packed = self._question, self._class, _FIXED.pack, []
+        for rr in rrs:
+            name, rtype, ttl, rdata = rr
+            if name == question:  # nearly always this or the next
+                packed.append(_QUESTION + fixed(rtype, klass, ttl, len(rdata)) + rdata)
+            elif name[1:] == question:
+                label = len(name[0]).to_bytes() + name[0]
+                packed.append(label + _QUESTION + fixed(rtype, klass, ttl, len(rdata)) + rdata)
+            elif (owner := self._compressed(name)) is not None:
+                packed.append(owner + fixed(rtype, klass, ttl, len(rdata)) + rdata)
+            else:
+                packed.append(self._by_dnslib(rr))
+        return packed
 
     def _compressed(self, name: Name) -> bytes | None:
         """Up to where it ends like the question's, and a pointer to there: 1 µs, where dnslib takes 11. None: nothing is in common."""
         question = self._question
-        if name[1:] == question:  # nearly always
-            return to_labels(name[:1]) + _QUESTION
         common = 0
         for ours, asked in zip(reversed(name), reversed(question), strict=False):
             if ours != asked:

@@ -5,8 +5,9 @@
     reply    id  flags  counts  as it was spelt    pieces in an order drawn anew, OPT with its options
 
 Names that do not exist are answered from `nxdomain_cache`. Everything else, and every first question, goes to the responder,
-whose templates are kept here. A template is never the truth: it is dropped when its service changes or zones are read anew, it
-is made anew when the TTL in it would outlive a lease, and all can be dropped at any moment.
+whose templates are kept here; a first one about a name right below a zone goes there without being parsed. A template is never
+the truth: it is dropped when its service changes or zones are read anew, it is made anew when the TTL in it would outlive a
+lease, and all can be dropped at any moment.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from discovery.dns.message import names
 from discovery.dns.message.edns import OPT_SIZE, Edns, parse
-from discovery.dns.message.query import RD, Request, Transport
+from discovery.dns.message.query import OPCODE_QUERY, RD, Request, Transport
 from discovery.dns.message.values import Answer, Class, Lifetime, Question, Type
 from discovery.dns.message.wire import Template
 from discovery.dns.server.cookies import CLIENT_SIZE, COOKIE_SIZE
@@ -41,8 +42,11 @@ MAX_OF_SERVICE = 2048
 MAX_CLIENTS = 16384
 
 # Type and class as on the wire, of the types that instances have: others could be asked for by the ten thousand about one name. One
-# object each, which the processor's caches then hold.
-_TAILS = {tail: tail for tail in (kind.type.to_bytes(2, "big") + Class.IN.to_bytes(2, "big") for kind in LIVE_TYPES)}
+# object each, which the processor's caches then hold, and the type.
+_TAILS = {
+    tail: (tail, rtype)
+    for tail, rtype in ((kind.type.to_bytes(2, "big") + Class.IN.to_bytes(2, "big"), kind.type) for kind in LIVE_TYPES)
+}
 
 # The header's counts: one question, and nothing or one additional record.
 _BARE = b"\0\1\0\0\0\0\0\0"
@@ -113,6 +117,7 @@ class KeptAnswers:
         rest: Respond | None = None,
     ) -> None:
         self._index = index
+        self._responder = responder
         self._rest = rest or responder.respond
         self._replies = replies
         self._recurses = replies.recurses is not None
@@ -145,8 +150,6 @@ class KeptAnswers:
                 kept.template if question[-4:] == kept.tail and (holds or self._holds(kept, question, now)) else None
             )
             self._traffic.last = kept.outcome
-        if template is None:
-            return self._rest(packet, now, client, transport)
         edns = explained = None
         options = b""
         if opt:
@@ -161,6 +164,14 @@ class KeptAnswers:
             options, refusal = self._replies.options(edns, cookie, now, client, transport)
             if refusal is not None:
                 return self._rest(packet, now, client, transport)
+        if template is None:
+            usual = _TAILS.get(question[-4:])
+            asked = None if usual is None else self._nxdomain.asked(key, usual[1])
+            if asked is None:
+                return self._rest(packet, now, client, transport)
+            request = Request(packet[:2], OPCODE_QUERY, bool(packet[2]), asked, question, edns, client, transport)
+            return self._responder.reply_to(request, self._responder.lookup(request, now), options)
+        if edns is not None:
             if kept is None:
                 explained = self._nxdomain.explained(now)
             if locality and transport.subnet is not None:
@@ -218,7 +229,7 @@ class KeptAnswers:
             return
         if answer.aliases:  # it also depends on what the names on the way are, and of wildcards there is no end
             return
-        kept = _Kept(template, tail, lifetime, answer.by_locality, self._generation, self._traffic.kept_like_last())
+        kept = _Kept(template, tail[0], lifetime, answer.by_locality, self._generation, self._traffic.kept_like_last())
         if answer.authority:
             kept.zone, kept.index = self._nxdomain.zone_at(answer.authority[0].name), self._index()
             if kept.zone is None:

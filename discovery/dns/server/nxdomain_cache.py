@@ -28,10 +28,11 @@ _MAX_KNOWN = 1024
 class _Templates:
     """Of a zone, by length of the label; all with the SOA of that `serial`."""
 
-    __slots__ = ("by_length", "serial", "zone")
+    __slots__ = ("by_length", "origin", "serial", "zone")
 
     def __init__(self, zone: Zone) -> None:
         self.zone = zone
+        self.origin = zone.origin
         self.serial = -1
         self.by_length: dict[int, Template] = {}
 
@@ -79,6 +80,12 @@ class NxdomainCache:
         if templates.serial != serial:
             templates.serial, templates.by_length = serial, {}
         return templates.by_length.get(at) or templates.make(at, question)
+
+    def asked(self, question: bytes, rtype: int) -> Question | None:
+        """The same with its type, where the name is right below a zone."""
+        at = question[0] + 1
+        known = self._zones.get(question[at:-4])
+        return Question((question[1:at], *known.origin), rtype) if known and 1 < at <= MAX_LABEL + 1 else None
 
     def explained(self, now: float) -> bytes:
         """The EDE option for the question whose template was given last."""

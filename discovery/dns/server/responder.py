@@ -66,18 +66,32 @@ class Responder:
         options, edns, refusal = b"", request.edns, None
         if edns is not None:
             options, refusal = self._replies.options(edns, edns.cookie, now, client, transport)
-        answer = refusal or self._answer(request, now)
+        if refusal is not None:
+            return self._reply(request, refusal, options)
+        return self.reply_to(request, self._answer(request, now), options)
+
+    def lookup(self, request: Request, now: float) -> Answer | Deferred:
+        """Of a plain query."""
+        return self._lookup(request, now) or _not_ours(request)
+
+    def reply_to(
+        self, request: Request, answer: Answer | Deferred, options: bytes
+    ) -> bytes | Coroutine[Any, Any, bytes]:
+        """`options`: of the reply, so far."""
         if isinstance(answer, Deferred):
             if request.recursion_desired:
                 return self._reply_later(request, answer, options)
             answer = answer.unasked or Answer.refused()  # RFC 1034 §4.3.1
-        if transport.subnet is not None and refusal is None:
-            options += transport.subnet.reply(answer.by_locality)
+        if request.transport.subnet is not None:
+            options += request.transport.subnet.reply(answer.by_locality)
+        return self._reply(request, answer, options)
+
+    def _reply(self, request: Request, answer: Answer, options: bytes) -> bytes:
         self._tell(request, answer)
         template = Template(request.question, answer, self._random)
         if answer.lifetime is not None:
             self.keep(request, answer, template)
-        return template.reply_to(request, self._replies.flags(client), options)
+        return template.reply_to(request, self._replies.flags(request.client), options)
 
     def _tell(self, request: Request, answer: Answer) -> None:
         traffic = self.traffic
@@ -92,7 +106,7 @@ class Responder:
             return _COOKIE_ONLY
         if request.opcode == OPCODE_NOTIFY:
             return _NO_SECONDARY
-        return _OPERATIONS.get(request.question.type) or self._lookup(request, now) or _not_ours(request)
+        return _OPERATIONS.get(request.question.type) or self.lookup(request, now)
 
     async def _reply_later(self, request: Request, deferred: Deferred, options: bytes) -> bytes:
         """What another server said is not kept here."""

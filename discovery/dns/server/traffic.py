@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from random import Random
 from typing import NamedTuple
 
@@ -97,6 +97,7 @@ class Traffic:
         self._taken: list[Taken] = []
         self._outcomes: dict[tuple[str, str, str, Reason, bool], Outcome] = {}
         self._zones: dict[Name, str] = {}
+        self._zone_above = lru_cache(1024)(self._find_zone)  # most names are right below one of few
         self.last = self.of(None, None, Reason.OTHER)
 
     @property
@@ -124,6 +125,7 @@ class Traffic:
         for origin in origins:
             if origin not in self._zones and len(self._zones) < MAX_ZONES:
                 self._zones[origin] = to_text(origin)
+        self._zone_above.cache_clear()
 
     # -- what a reply is
 
@@ -131,9 +133,10 @@ class Traffic:
         """None: there is no question; nothing is sent."""
         zone = rtype = OTHER
         if question is not None:
-            zone, rtype = self._zone_of(question.name), TYPES.get(question.type, OTHER)
-        name = NO_RCODE if rcode is None else _RCODES.get(rcode, OTHER)
-        key = (zone, rtype, name, reason, kept)
+            name = question.name
+            zone, rtype = self._zones.get(name) or self._zone_above(name[1:]), TYPES.get(question.type, OTHER)
+        said = NO_RCODE if rcode is None else _RCODES.get(rcode, OTHER)
+        key = (zone, rtype, said, reason, kept)
         found = self._outcomes.get(key)
         if found is None:
             found = self._outcomes[key] = Outcome(*key)
@@ -163,7 +166,7 @@ class Traffic:
         reason = Reason.ANSWER if rcode == Rcode.NOERROR else _BY_RCODE.get(rcode, Reason.OTHER)
         return self.of(_question_in(packet), rcode, reason)
 
-    def _zone_of(self, name: Name) -> str:
+    def _find_zone(self, name: Name) -> str:
         for start in range(len(name) + 1):
             zone = self._zones.get(name[start:])
             if zone is not None:

@@ -97,11 +97,9 @@ class Catalog:
 
     def lookup(self, request: Request, now: float) -> Answer | None:
         question = request.question
-        zone = self._zone_for(question) if question.klass == Class.IN else None
-        return None if zone is None else zone.lookup(question, now, request.transport.locality)
-
-    def _zone_for(self, question: Question) -> Zone | None:
-        zone = self.zone_of(question.name)
-        if zone is not None and question.type == Type.DS and question.name == zone.origin:
-            return self.zone_of(question.name[1:]) or zone  # the parent's side of the cut (RFC 4035 §3.1.4.1)
-        return zone
+        zone = self.zone_of(question.name) if question.klass == Class.IN else None
+        if zone is None:
+            return None
+        if question.type == Type.DS and question.name == zone.origin:
+            zone = self.zone_of(question.name[1:]) or zone  # the parent's side of the cut (RFC 4035 §3.1.4.1)
+        return zone.lookup(question, now, request.transport.locality)

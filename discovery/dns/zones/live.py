@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -20,9 +21,9 @@ import orjson
 
 from discovery.core import metadata
 from discovery.core.instance import Instance
-from discovery.dns.message.names import Name, from_text, from_wire, to_labels, to_text, to_wire
-from discovery.dns.message.values import RR, Rank, Type, type_name
-from discovery.dns.zones.records import MAX_STRING, address, address_if_any, address_type
+from discovery.dns.message.names import Name, from_text, from_wire, to_text, to_wire
+from discovery.dns.message.values import RR, Rank, Type, new_rr, type_name
+from discovery.dns.zones.records import MAX_STRING, address_if_any, address_type
 from discovery.dns.zones.selector import PROTOCOL_LABELS, Form, Match, instance_label
 from discovery.store.service import Service
 
@@ -49,7 +50,7 @@ class Made(NamedTuple):
 
     answer: tuple[RR, ...]
     companions: tuple[tuple[RR, ...], ...]
-    ranks: tuple[Rank, ...]
+    ranks: Sequence[Rank]
 
 
 _NONE = Made((), (), ())
@@ -106,14 +107,15 @@ def _has_ipv6(instance: Instance) -> bool:
 
 
 def _addresses(live: Live, rtype: int) -> Made:
-    return _each_once(live, rtype, [(address(one.spec.ip), one) for one in live.instances])
+    family = AF_INET6 if rtype == Type.AAAA else AF_INET
+    return _each_once(live, rtype, [inet_pton(family, one.spec.ip) for one in live.instances])
 
 
 # -- CNAME
 
 
 def _host_names(live: Live, rtype: int) -> Made:
-    return _each_once(live, rtype, [(to_wire(host_name(one)), one) for one in live.instances])
+    return _each_once(live, rtype, [to_wire(host_name(one)) for one in live.instances])
 
 
 def host_name(instance: Instance) -> Name:
@@ -132,19 +134,20 @@ def aliased(form: Form, instances: Sequence[Instance]) -> list[int]:
     return [index for index, one in enumerate(instances) if one.spec.priority == first]
 
 
-def _each_once(live: Live, rtype: int, made: Iterable[tuple[bytes, Instance]]) -> Made:
-    """Instances that share a record add their weights."""
-    ranks: dict[bytes, Rank] = {}
-    for rdata, instance in made:
-        priority, weight = instance.spec.priority, instance.weight
-        if rdata in ranks:
-            shared_priority, shared_weight = ranks[rdata]
-            priority, weight = min(shared_priority, priority), shared_weight + weight
-        ranks[rdata] = priority, weight
-    return Made(tuple([RR(live.owner, rtype, live.ttl, rdata) for rdata in ranks]), (), tuple(ranks.values()))
+def _each_once(live: Live, rtype: int, rdatas: list[bytes]) -> Made:
+    """`rdatas`: of each instance. Those that share one add their weights."""
+    ranks: Sequence[Rank] = [(one.spec.priority, one.weight) for one in live.instances]
+    if len(set(rdatas)) < len(rdatas):
+        shared: dict[bytes, Rank] = {}
+        for rdata, (priority, weight) in zip(rdatas, ranks, strict=True):
+            first, sum = shared.get(rdata, (priority, 0))
+            shared[rdata] = min(first, priority), sum + weight
+        rdatas, ranks = list(shared), list(shared.values())
+    owner, ttl = live.owner, live.ttl
+    return Made(tuple([new_rr((owner, rtype, ttl, rdata)) for rdata in rdatas]), (), ranks)
 
 
-def _with_targets(live: Live, rtype: int, rdata: Callable[[Live, Instance, bytes], bytes | None]) -> Made:
+def _with_targets(live: Live, rtype: int, rdata: Callable[[Live, Instance, Rank, bytes], bytes | None]) -> Made:
     """A record of each instance that has `rdata`, which is given the target, as on the wire: its host name, or the name of its own that
     its address is beside of.
     """
@@ -158,10 +161,11 @@ def _with_targets(live: Live, rtype: int, rdata: Callable[[Live, Instance, bytes
             target = to_wire(host_name(one))
         else:
             label = instance_label(spec.ip, spec.port)
-            target = to_labels((label,)) + on_the_wire
-            beside = (RR((label, *below), address_type(spec.ip), ttl, in_octets),)
-        if (data := rdata(live, one, target)) is not None:
-            made.append((RR(owner, rtype, ttl, data), beside, (spec.priority, one.weight)))
+            target = len(label).to_bytes() + label + on_the_wire
+            beside = (new_rr(((label, *below), address_type(spec.ip), ttl, in_octets)),)
+        rank = spec.priority, one.weight
+        if (data := rdata(live, one, rank, target)) is not None:
+            made.append((new_rr((owner, rtype, ttl, data)), beside, rank))
     return Made(*zip(*made, strict=True)) if made else _NONE
 
 
@@ -172,11 +176,10 @@ def _srv(live: Live, rtype: int) -> Made:
     return _with_targets(live, rtype, _srv_rdata)
 
 
-def _srv_rdata(live: Live, instance: Instance, target: bytes) -> bytes | None:
+def _srv_rdata(live: Live, instance: Instance, rank: Rank, target: bytes) -> bytes | None:
     """RFC 2782. The target is never compressed, and no alias."""
-    spec = instance.spec
-    port = live.match(instance) or spec.port
-    return _SRV.pack(spec.priority, instance.weight, port) + target if port else None
+    port = live.match(instance) or instance.spec.port
+    return _SRV.pack(*rank, port) + target if port else None
 
 
 _SRV = struct.Struct("!HHH")
@@ -192,7 +195,7 @@ _SHORTEST_PAIR = 3
 
 def _txt(live: Live, rtype: int) -> Made:
     browsed = live.form is Form.BROWSED_INSTANCE
-    return _each_once(live, rtype, [(_txt_rdata(one, browsed), one) for one in live.instances])
+    return _each_once(live, rtype, [_txt_rdata(one, browsed) for one in live.instances])
 
 
 def _txt_rdata(instance: Instance, browsed: bool) -> bytes:
@@ -251,7 +254,7 @@ def _bindings(live: Live, rtype: int) -> Made:
     at_port = live.form is Form.HTTPS_PORT
     schemes = _SCHEMES[Type.HTTPS if at_port else rtype]
 
-    def rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
+    def rdata(live: Live, instance: Instance, rank: Rank, host: bytes) -> bytes | None:
         port, in_octets = _http_port(instance, schemes), address_if_any(instance.spec.ip)
         if not port or in_octets is None or (at_port and port != live.match(instance)):
             return None
@@ -303,7 +306,7 @@ def _uris(live: Live, rtype: int) -> Made:
     return _with_targets(live, rtype, _uri_rdata)
 
 
-def _uri_rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
+def _uri_rdata(live: Live, instance: Instance, rank: Rank, host: bytes) -> bytes | None:
     """RFC 7553 §4.5: SCHEME://HOST:PORT/PATH with the `scheme` and `path` of the metadata; None without a scheme or a port, or above
     MAX_TEXT.
     """
@@ -318,7 +321,7 @@ def _uri_rdata(live: Live, instance: Instance, host: bytes) -> bytes | None:
     place = f"{to_text(from_wire(host))}:{port}"
     in_text = _BARE_PERCENT.sub("%25", quote(path, safe=_IN_PATHS)) if isinstance(path, str) else ""
     uri = f"{scheme}://{place}/{in_text.removeprefix('/')}"
-    return struct.pack("!HH", spec.priority, instance.weight) + uri.encode() if len(uri) <= MAX_TEXT else None
+    return struct.pack("!HH", *rank) + uri.encode() if len(uri) <= MAX_TEXT else None
 
 
 LIVE_TYPES = (

@@ -76,8 +76,8 @@ def service_below(relative: Name) -> str | None:
 
 def instance_label(ip: str, port: int) -> bytes:
     """The label of one instance, which has an IP address; at most 48 octets."""
-    label = f"ip-{ip.replace('.', '-').replace(':', '-')}"
-    return (f"{label}-p{port}" if port else label).encode("ascii")
+    label = f"ip-{ip}-p{port}" if port else f"ip-{ip}"
+    return label.replace(".", "-").replace(":", "-").encode("ascii")
 
 
 def is_instance(relative: Name) -> bool:

@@ -56,6 +56,7 @@ class Zone:
         negative_ttl: int,
         others: Iterable[Name] = (),
     ) -> None:
+        self.origin = fixed.origin
         self.fixed = fixed
         self.live = live
         self.serial = serial
@@ -65,10 +66,6 @@ class Zone:
         # RFC 2308 §3: the TTL of the SOA in a negative answer is how long that may be kept.
         self._in_negatives = min(fixed.soa.ttl, records.soa_minimum(fixed.soa.rdata), negative_ttl)
         self._made: tuple[int, RR, RR] | None = None  # serial; the SOA as an answer and in negatives
-
-    @property
-    def origin(self) -> Name:
-        return self.fixed.origin
 
     def soa(self) -> RR:
         return self._soas()[1]
@@ -115,7 +112,9 @@ class Zone:
         return self._finished(found, question.name, now)
 
     def _find(self, name: Name, qtype: int, now: float, locality: str | None = None) -> Answer:
-        first = self._apex_soa(name, qtype) or self.fixed.exact(name, qtype)
+        if qtype == Type.SOA and name == self.origin:
+            return Answer.of([self.soa()])
+        first = self.fixed.exact(name, qtype)
         if first is not None:
             return first
         live = self.live.lookup(self._relative(name), qtype, now, locality)
@@ -132,9 +131,6 @@ class Zone:
             if name[start:] in self._on_the_way:
                 return len(name) - start
         return depth
-
-    def _apex_soa(self, name: Name, qtype: int) -> Answer | None:
-        return Answer.of([self.soa()]) if qtype == Type.SOA and name == self.origin else None
 
     def _soas(self) -> tuple[int, RR, RR]:
         """Made anew when the serial has moved."""

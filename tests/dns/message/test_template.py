@@ -39,7 +39,7 @@ class Down(NamedTuple):
 def piece(index: int, size: int = 4, beside: int = 0) -> Piece:
     """Its record is `size` octets of its number; so is what goes with it."""
     number = index.to_bytes(2, "big")
-    return Piece((number * size)[: max(size, 2)], (number * beside)[:beside], 1 if beside else 0)
+    return (number * size)[: max(size, 2)], (number * beside)[:beside], 1 if beside else 0
 
 
 def alternatives(
@@ -47,7 +47,8 @@ def alternatives(
 ) -> Alternatives:
     if len(ranks) > MAX_KEPT:
         return templates.of_many(make, ranks, most, Random(seed))
-    return templates.of_few([make(index) for index in range(len(ranks))], ranks, most, Random(seed))
+    records, beside, companions = zip(*map(make, range(len(ranks))), strict=True)
+    return templates.of_few(records, beside, companions, ranks, most, Random(seed))
 
 
 def lay(drawn: Alternatives, room: int = BIG) -> Down:
@@ -146,13 +147,13 @@ def test_what_is_laid_down_is_the_longest_beginning_of_an_order_that_fits(
         assert laid.complete == (len(laid_down) == wanted), "whatever becomes of what goes with them (RFC 2181 §9)"
         left = room - len(laid.answer)
         if not laid.complete:
-            missing = [len(each.record) for index, each in enumerate(pieces) if index not in laid_down]
+            missing = [len(each[0]) for index, each in enumerate(pieces) if index not in laid_down]
             assert max(missing) > left, "greedy: some next one did not fit"
         beside = [pieces[index] for index in laid_down]
-        needed = list(accumulate(len(each.beside) for each in beside))
+        needed = list(accumulate(len(each[1]) for each in beside))
         fit = sum(size <= left for size in needed)
-        assert laid.additional == b"".join(each.beside for each in beside[:fit]), "in the same order, as far as it goes"
-        assert laid.additional_count == sum(each.beside_count for each in beside[:fit])
+        assert laid.additional == b"".join(each[1] for each in beside[:fit]), "in the same order, as far as it goes"
+        assert laid.additional_count == sum(each[2] for each in beside[:fit])
         if not alike:
             priorities = [ranks[index][0] for index in laid_down]
             assert priorities == sorted(priorities)
@@ -163,9 +164,9 @@ def _pieces_of(laid: Down, pieces: Sequence[Piece]) -> list[int]:
     found, at = [], 0
     while at < len(laid.answer):
         index = int.from_bytes(laid.answer[at : at + 2], "big")
-        assert laid.answer[at : at + len(pieces[index].record)] == pieces[index].record
+        assert laid.answer[at : at + len(pieces[index][0])] == pieces[index][0]
         found.append(index)
-        at += len(pieces[index].record)
+        at += len(pieces[index][0])
     return found
 
 
@@ -269,7 +270,7 @@ def test_the_first_ones_are_always_the_same_and_say_nothing_of_the_others(sizes:
     for _ in range(3):
         laid = lay(drawn, room)
         assert (laid.answer_count, laid.complete) == (fitting, True)
-        assert Counter(laid.answer) == Counter(b"".join(each.record for each in pieces[:fitting]))
+        assert Counter(laid.answer) == Counter(b"".join(each[0] for each in pieces[:fitting]))
         assert len(laid.answer) + len(laid.additional) <= room
     assert drawn.few == (len(sizes) <= MAX_KEPT)
 
