@@ -10,6 +10,7 @@ from typing import Any
 
 import dns.exception
 import dns.name
+import dns.tsig
 from dns.asyncquery import udp
 from dns.flags import Flag
 from dns.message import Message, make_query
@@ -20,7 +21,6 @@ from dns.rdata import from_wire
 from dns.rdataclass import IN
 from dns.rdatatype import SOA
 from dns.rrset import from_rdata
-from dns.tsig import Key
 
 from discovery.dns.message.names import to_wire
 from discovery.dns.zones.zone import Zone
@@ -41,7 +41,7 @@ class Notifier:
     def __init__(
         self,
         secondary: Secondary,
-        key: Callable[[], Key],
+        key: Callable[[], dns.tsig.Key],
         sources: Callable[[], Sequence[str]],
         wall: Callable[[], float],
     ) -> None:
@@ -111,11 +111,17 @@ class Notifier:
     async def _tell_of(self, zone: Zone, source: str | None) -> str | None:
         message = self._message(zone)
         for _ in range(TRIES):
-            with contextlib.suppress(dns.exception.Timeout):
+            try:
                 reply = await udp(
-                    message, self._secondary.ip, RETRY_SECONDS, self._secondary.port, source, ignore_unexpected=True, ignore_errors=True
-                )  # fmt: skip
-                return None if reply.rcode() == NOERROR else f"it answers {rcode_text(reply.rcode())}"
+                    message, self._secondary.ip, RETRY_SECONDS, self._secondary.port, source, ignore_unexpected=True
+                )
+            except dns.exception.Timeout:
+                continue
+            except dns.tsig.PeerError as error:  # RFC 8945 §5.3.2
+                return f"it answers NOTAUTH: {error}"
+            except dns.exception.DNSException as error:
+                return f"its answer cannot be used: {error}"
+            return None if reply.rcode() == NOERROR else f"it answers {rcode_text(reply.rcode())}"
         return "no reply"
 
     def _message(self, zone: Zone) -> Message:

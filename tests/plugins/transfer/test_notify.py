@@ -32,7 +32,13 @@ class Listening:
         self.plugin = plugin
         self._sock = sock
 
-    async def told(self, answer: bool = True, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> dns.message.Message:
+    async def told(
+        self,
+        answer: bool = True,
+        rcode: dns.rcode.Rcode = dns.rcode.NOERROR,
+        signed: bool = True,
+        tsig_error: dns.rcode.Rcode | None = None,
+    ) -> dns.message.Message:
         """The next NOTIFY, its signature verified."""
         loop = asyncio.get_running_loop()
         packet, client = await asyncio.wait_for(loop.sock_recvfrom(self._sock, 4096), LIMIT)
@@ -41,6 +47,10 @@ class Listening:
         if answer:
             reply = dns.message.make_response(message)
             reply.set_rcode(rcode)
+            if not signed:
+                reply.tsig = None
+            elif tsig_error is not None:
+                reply.use_tsig(key(), tsig_error=tsig_error)
             await loop.sock_sendto(self._sock, reply.to_wire(), client)
         return message
 
@@ -160,6 +170,19 @@ async def test_who_refuses_is_warned_of(tmp_path: Path) -> None:
     async with listening(tmp_path) as secondary:
         await secondary.told(rcode=dns.rcode.REFUSED)
         await until(lambda: "(it answers REFUSED)" in warned(secondary.plugin))
+
+
+@pytest.mark.parametrize(("rcode", "tsig_error", "said"), [
+    (dns.rcode.REFUSED, None, "its answer cannot be used: response requires a TSIG"),
+    (dns.rcode.NOTAUTH, dns.rcode.BADKEY, "it answers NOTAUTH"),
+    (dns.rcode.NOTAUTH, dns.rcode.BADTIME, "it answers NOTAUTH"),
+])  # fmt: skip
+async def test_what_is_wrong_with_a_key_is_said(
+    tmp_path: Path, rcode: dns.rcode.Rcode, tsig_error: dns.rcode.Rcode | None, said: str
+) -> None:
+    async with listening(tmp_path) as secondary:
+        await secondary.told(rcode=rcode, tsig_error=tsig_error, signed=tsig_error is not None)
+        await until(lambda: said in warned(secondary.plugin))
 
 
 @pytest.mark.usefixtures("impatient")
