@@ -18,9 +18,8 @@ from discovery.plugins.consul.manners import NO_INDEX, Refused, as_json
 from discovery.plugins.consul.reading import HEADING, Question, Reader, get, none, put, refusing
 from discovery.plugins.consul.topics import NEVER
 from discovery.rest.api.answers import Answer
-from discovery.rest.api.json_body import MAX_BODY
 from discovery.rest.api.requests import Request
-from discovery.rest.api.route import Kind, Reply, Right, Route
+from discovery.rest.api.route import MAX_BODY, Kind, Reply, Right, Route
 
 _TEXT = (
     "This is no Consul but a service registry that speaks its API: it keeps no keys. Keep them in Consul "

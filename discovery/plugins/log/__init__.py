@@ -18,8 +18,7 @@ from discovery.plugins import Plugin, Seams
 from discovery.plugins.log import lines
 from discovery.plugins.log.switch import Filter, Rate
 from discovery.rest.api.answers import Json
-from discovery.rest.api.json_body import json_object
-from discovery.rest.api.requests import Request
+from discovery.rest.api.requests import Request, json_object
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import HEADING
 from discovery.rest.api.shapes import TIME, Shape, like, reply

@@ -19,7 +19,6 @@ from discovery.rest.api.answers import Json
 from discovery.rest.api.beating import findings_of, usual_key, which_of
 from discovery.rest.api.errors import failure_of
 from discovery.rest.api.example import FIRST, LEAST, Example
-from discovery.rest.api.json_body import MAX_BODY, json_object
 from discovery.rest.api.registering import (
     ADVICE,
     HEADING,
@@ -31,8 +30,8 @@ from discovery.rest.api.registering import (
     registration,
     replaces,
 )
-from discovery.rest.api.requests import Request
-from discovery.rest.api.route import Kind, Right, Route
+from discovery.rest.api.requests import Request, json_object
+from discovery.rest.api.route import MAX_BODY, Kind, Right, Route
 from discovery.rest.api.shapes import WARNINGS, Fields, Shape, reply
 from discovery.store.engine import Engine
 from discovery.store.errors import EngineAway, Moved, UnknownForNow, UnknownInstance
@@ -93,11 +92,10 @@ def _items(sent: Json, most: int) -> list[Any]:
 
 def _attachments(item: Json, spec: Registration, imported_as: Mapping[str, ImportedAs]) -> dict[str, Change]:
     """Of plugins that are off nothing is kept. InvalidField, HttpError."""
-    if not (said := item.get("importedAs", {})):
-        return {}
+    said = item.get("importedAs", {})
     if not isinstance(said, dict):
         raise InvalidField("importedAs", "must be a JSON object")
-    if spec.imported_from is None:  # which takes an admin
+    if said and spec.imported_from is None:  # which takes an admin
         raise InvalidField("importedAs", "stands beside importedFrom: only what an import brings has words of others")
     return {name: imported_as[name](each, spec) for name, each in said.items() if name in imported_as}
 

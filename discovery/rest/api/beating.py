@@ -23,7 +23,6 @@ from discovery.core.schema import FLAG, TEXT, described, or_null
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, Json, stamped
 from discovery.rest.api.example import FIRST, LEAST, Example
-from discovery.rest.api.json_body import check_media, json_object
 from discovery.rest.api.registering import (
     ADVICE,
     CODES,
@@ -39,7 +38,7 @@ from discovery.rest.api.registering import (
     registration,
     replaces,
 )
-from discovery.rest.api.requests import Request
+from discovery.rest.api.requests import Request, check_media, json_object
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
 from discovery.rest.api.shapes import HEALTH, IDENTITY, IP, SENT_PORT, STATUS, TIME, Fields, Shape, reply, said

@@ -15,7 +15,7 @@ import orjson
 from discovery import __version__
 from discovery.core.check import MAX_ID
 from discovery.core.name import NAME
-from discovery.core.schema import OBJECT, TEXT, one_of
+from discovery.core.schema import ANY, FLAG, OBJECT, TEXT, WHOLE, Schema, list_of, one_of
 from discovery.rest.api import shapes
 from discovery.rest.api.answers import INDEX, JSON, Answer
 from discovery.rest.api.codes import CODES
@@ -25,7 +25,7 @@ from discovery.rest.api.example import SERVICE, SHA256, Example, sample
 from discovery.rest.api.query import Parameter, shown
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Manners, Right, Route, without_query
-from discovery.rest.api.shapes import Shape, like, without_shapes
+from discovery.rest.api.shapes import Shape, like, reply, without_shapes
 
 Document = dict[str, Any]
 
@@ -54,6 +54,24 @@ _IN_PATH: Mapping[str, tuple[Document, str]] = {
     "domain": (shapes.DOMAIN, "INVALID_FIELD"),
 }
 _OTHER_PLACE: tuple[Document, str] = ({"type": "string", "minLength": 1, "examples": [SERVICE]}, "INVALID_FIELD")
+
+
+# What the examples of codes say stands for the types of facts.
+_TYPES: Mapping[type, Schema] = {
+    bool: FLAG,
+    int: WHOLE,
+    str: TEXT,
+    list: list_of(ANY),
+    tuple: list_of(ANY),
+    dict: OBJECT,
+}
+_ERROR = reply(
+    "Error",
+    {"error": TEXT, "message": TEXT, "code": one_of(sorted(CODES))}
+    | {f"{name}?": _TYPES[type(fact)] for each in CODES.values() for name, fact in each.facts.items()},
+    "`error`: the status in words. `message`: what happened, to what, and what to do next. `code`: for programs. The others are facts of "
+    "some codes.",
+)
 
 
 class OpenApi:
@@ -97,8 +115,6 @@ def described(routes: Iterable[Route]) -> list[Route]:
 def document(routes: Iterable[Route]) -> Document:
     routes = described(routes)
     named: dict[str, Document] = {}
-    error = shapes.ERROR.also("Error", {"code": one_of(sorted(CODES))}, shapes.ERROR.description)
-    without_shapes(error, named)
     paths: dict[str, Document] = {}
     for route in routes:
         paths.setdefault(route.template, {})[route.method.lower()] = without_shapes(_operation(route), named)
@@ -252,7 +268,7 @@ def _error(status: int, codes: list[str], manners: Manners) -> Document:
     found: Document = {"description": HTTPStatus(status).phrase}
     if manners.error is not as_json:
         return found
-    schema = {"allOf": [shapes.ERROR, {"properties": {"code": {"enum": codes}}}]}
+    schema = {"allOf": [_ERROR, {"properties": {"code": {"enum": codes}}}]}
     content = {"schema": schema, "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes}}
     found["content"] = {JSON: content}
     return found | ({"headers": _HEADERS[status]} if status in _HEADERS else {})

@@ -15,9 +15,8 @@ from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.answers import Json
 from discovery.rest.api.example import Example
-from discovery.rest.api.json_body import json_object
 from discovery.rest.api.parameters import AT
-from discovery.rest.api.requests import Request
+from discovery.rest.api.requests import Request, json_object
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.services.removing import instance_in
 from discovery.rest.api.shapes import ADDRESS, LISTED, SHOWN_PORT, TIME, WARNINGS, WINDOW, Fields, Shape, reply, said

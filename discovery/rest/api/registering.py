@@ -21,8 +21,7 @@ from discovery.core.schema import FLAG, OBJECT, WHOLE, Schema, described, list_o
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, Json, stamped
 from discovery.rest.api.example import FIRST, Example
-from discovery.rest.api.json_body import json_object
-from discovery.rest.api.requests import Request
+from discovery.rest.api.requests import Request, json_object
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
 from discovery.rest.api.shapes import (

@@ -15,11 +15,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
 from discovery.core.schema import Schema
-from discovery.rest.api.answers import JSON, Answer, Json
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import JSON, Answer, DeferredAnswer, Json
 from discovery.rest.api.errors import ErrorForm, HttpError, as_json
 from discovery.rest.api.example import Example
-from discovery.rest.api.json_body import MAX_SINGLE
 from discovery.rest.api.query import Table
 from discovery.rest.api.shapes import Shape
 
@@ -34,6 +32,10 @@ Reply = Answer | Json | Awaitable[Answer | Json] | DeferredAnswer
 Handler = Callable[["Request"], Reply]
 
 
+# Octets of any body: room for a batch of 10,000 heartbeats of 200 each.
+MAX_BODY = 2 * 1024 * 1024
+# Octets of a body about one instance: 16 KiB of metadata in a wordy spelling, and the rest.
+MAX_SINGLE = 128 * 1024
 # What any write may end in that has to be kept.
 STORED = ("STORAGE_UNAVAILABLE", "ENGINE_UNAVAILABLE", "MOVED")
 

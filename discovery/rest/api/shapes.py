@@ -15,7 +15,6 @@ from discovery.core.address import PORT
 from discovery.core.health import Health
 from discovery.core.options import OPTIONS
 from discovery.core.schema import (
-    ANY,
     FLAG,
     NULL,
     NUMBER,
@@ -189,38 +188,6 @@ READY_WARNING = Shape(
     "What is not as it should be, though all can be asked. `count`: how many there are of this code. Who may not read has each code once, "
     "without the rest.",
 )
-ERROR = reply(
-    "Error",
-    {
-        "error": TEXT,
-        "message": TEXT,
-        "code": TEXT,
-        "field?": TEXT,
-        "example?": TEXT,
-        "missing?": described(TEXT, "the right that the token lacks"),
-        "suggestion?": TEXT,
-        "serviceName?": TEXT,
-        "instanceCount?": WHOLE,
-        "instances?": list_of(ANY),
-        "id?": TEXT,
-        "index?": described(WHOLE, "the registry's"),
-        "oldest?": described(WHOLE, "the index from which on nothing is missing"),
-        "limit?": WHOLE,
-        "of?": described(TEXT, "what the limit is of: services or instances"),
-        "reason?": TEXT,
-        "retryAfter?": described(WHOLE, "seconds, as in Retry-After"),
-        "retryAfterMs?": WHOLE,
-        "nodes?": described(list_of(TEXT), "the addresses of those that take writes now"),
-        "since?": described(TIME, "from when on there is a history"),
-        "ready?": FLAG,
-        "notReady?": by_name(TEXT),
-        "warnings?": list_of(READY_WARNING),
-    },
-    "`error`: the status in words. `message`: what happened, to what, and what to do next. `code`: for programs. The others are facts of "
-    "some codes.",
-)
-
-
 # -- body fields that a route does not read
 
 # Names in one reply, and characters of each: a stranger's.

@@ -14,8 +14,7 @@ from typing import cast
 
 from discovery.core.address import client_prefix
 from discovery.core.caller import UNKNOWN
-from discovery.rest.api.answers import Answer
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import Answer, DeferredAnswer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Arrival, Request
 from discovery.rest.api.route import Kind

@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 from discovery.core.address import client_prefix
 from discovery.core.errors import DiscoveryError
-from discovery.rest.api.answers import Answer
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import Answer, DeferredAnswer
 from discovery.rest.api.requests import Request
 from discovery.rest.http.front import Front
 

@@ -14,8 +14,7 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from discovery.core.caller import Grants
-from discovery.rest.api.answers import Answer, KeptBody, Pieces, whole
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import Answer, DeferredAnswer, KeptBody, Pieces, whole
 from discovery.rest.api.etag import takes_gzip
 from discovery.rest.api.requests import Request
 from discovery.rest.api.times import Times

@@ -14,8 +14,7 @@ from itertools import islice
 from random import Random
 
 from discovery.core.name import fold
-from discovery.rest.api.answers import Answer
-from discovery.rest.api.deferred_answer import Client, DeferredAnswer
+from discovery.rest.api.answers import Answer, Client, DeferredAnswer
 from discovery.rest.api.errors import answer_to
 from discovery.rest.api.following.waiting import Asked, Make, Wait
 from discovery.rest.api.times import Times

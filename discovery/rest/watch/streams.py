@@ -13,7 +13,7 @@ from functools import partial
 from random import Random
 
 from discovery.core.event import Commit
-from discovery.rest.api.deferred_answer import Client, DeferredAnswer
+from discovery.rest.api.answers import Client, DeferredAnswer
 from discovery.rest.api.following.filters import EventFilter
 from discovery.rest.watch.messages import COMMENT, Messages, message, reset
 from discovery.rest.watch.reading import Passing, read

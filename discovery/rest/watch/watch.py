@@ -12,8 +12,7 @@ import orjson
 from discovery.core.caller import Caller
 from discovery.core.event import Commit
 from discovery.core.metric import Metric, counter, gauge
-from discovery.rest.api.answers import Answer
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import Answer, DeferredAnswer
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.example import INDEX, Example, sample
 from discovery.rest.api.following.event_view import CHANGES_REPLY, EVENT

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 
-from discovery.rest.api.deferred_answer import Client, DeferredAnswer
+from discovery.rest.api.answers import Client, DeferredAnswer
 from discovery.rest.api.errors import HttpError
 
 # Seconds after which one who was turned away may ask again: long enough that a crowd of them costs nothing.

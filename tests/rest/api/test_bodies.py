@@ -8,7 +8,7 @@ import json
 import pytest
 
 from discovery.rest.api.batches import MAX_BATCH
-from discovery.rest.api.json_body import MAX_BODY
+from discovery.rest.api.route import MAX_BODY
 from discovery.rest.http import bodies
 from tests.rest.harness import LIMIT, USER, Api, assert_error, serving
 

@@ -103,3 +103,9 @@ async def test_what_plugins_remember_is_shown_of_the_instance_alone(api: Api) ->
     assert (await api.get(f"/instances/{id}")).body["attachments"] == {"consul": {"big": 10**30}}
     for path in ("/services", "/services/user-service", "/resolve/user-service", "/changes"):
         assert "attachments" not in str((await api.get(path)).body)
+
+
+@pytest.mark.parametrize("said", [[], "", 0, None, ["consul"]])
+async def test_words_of_others_are_an_object(api: Api, said: object) -> None:
+    result = await bring(api, importedAs=said)
+    assert (result["status"], result["field"]) == (400, "importedAs")

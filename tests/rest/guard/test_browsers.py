@@ -10,8 +10,8 @@ import re
 import pytest
 
 from discovery.rest.api.answers import Answer
-from discovery.rest.api.json_body import MAX_SINGLE
 from discovery.rest.api.requests import Request
+from discovery.rest.api.route import MAX_SINGLE
 from discovery.rest.guard.browsers import hosts
 from tests.rest.harness import ORIGIN, USER, Reply, assert_error, route, serving
 from tests.rest.wire import request

@@ -12,8 +12,8 @@ import pytest
 
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.batches import Batches
-from discovery.rest.api.json_body import MAX_BODY
 from discovery.rest.api.requests import Request
+from discovery.rest.api.route import MAX_BODY
 from discovery.rest.http import bodies as module
 from discovery.rest.http import shared
 from discovery.rest.http.bodies import Bodies

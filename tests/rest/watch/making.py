@@ -8,8 +8,7 @@ from random import Random
 from typing import Any
 
 from discovery.core.errors import DiscoveryError
-from discovery.rest.api.answers import Answer
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import Answer, DeferredAnswer
 from discovery.rest.api.following.filters import EVENT_FILTERS, EventFilter
 from discovery.rest.api.following.waiting import Wait
 from discovery.rest.api.query import parse

@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple, Protocol
 
 from discovery.rest.api import parameters
-from discovery.rest.api.answers import Answer
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import Answer, DeferredAnswer
 from discovery.rest.api.following.filters import EVENT_FILTERS
 from discovery.rest.api.query import Table, Values
 

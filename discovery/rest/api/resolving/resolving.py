@@ -20,8 +20,7 @@ from discovery.core.name import service_name
 from discovery.core.schema import TEXT, WHOLE, described, list_of
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
-from discovery.rest.api.answers import Answer, Json
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import Answer, DeferredAnswer, Json
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.etag import headers, tag_of
 from discovery.rest.api.example import Example

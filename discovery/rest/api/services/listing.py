@@ -16,8 +16,7 @@ from discovery.core.name import fold
 from discovery.core.schema import ANY, TEXT, WHOLE, by_name, described, list_of, or_null
 from discovery.core.status import Status
 from discovery.rest.api import parameters, views
-from discovery.rest.api.answers import Answer, Json, Pieces
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import Answer, DeferredAnswer, Json, Pieces
 from discovery.rest.api.etag import etag, headers, is_known
 from discovery.rest.api.example import Example
 from discovery.rest.api.following.filters import FILTERS, Filter

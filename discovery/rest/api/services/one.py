@@ -11,8 +11,7 @@ from discovery.core.name import fold, service_name
 from discovery.core.schema import TEXT, WHOLE, list_of
 from discovery.core.suggest import Suggester
 from discovery.rest.api import views
-from discovery.rest.api.answers import Answer, Json, stamped
-from discovery.rest.api.deferred_answer import DeferredAnswer
+from discovery.rest.api.answers import Answer, DeferredAnswer, Json, stamped
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.etag import etag, headers
 from discovery.rest.api.following.waiting import WAITING, LongPolls, Wait
