@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.benchmarks import dnsperf, rivals
 from tests.benchmarks.fleet import fleet, register
@@ -45,6 +45,7 @@ TARGETS = [
     Target("no such name, DO", "echo", 0.5),
     Target("other options", "plain", 0.35),
     Target("TCP", "plain", 0.5),
+    Target("wildcard address", "plain", 0.9),
     Target("100,000 instances", "plain", 0.9),
 ]
 COLD_AT_LEAST = 15_000
@@ -77,11 +78,12 @@ def _measure(folder: Path, rounds: int) -> None:
     with ExitStack() as stack:
         echo = stack.enter_context(rivals.echo(folder, ECHO_PORT))
         small = stack.enter_context(_discovery(*SMALL))
+        wild = stack.enter_context(_discovery(*SMALL, DNS_HOST="0.0.0.0", ALLOW_ANONYMOUS="true"))
         large = stack.enter_context(_discovery(*LARGE))
         stack.enter_context(rivals.unbound(folder, UNBOUND_PORT, small.dns_port))
         dnsperf.run(large.dns_port, files["100,000 instances"], seconds=60, n=1)
         for _ in range(rounds):
-            for title, line in _lines(files, echo, small, large).items():
+            for title, line in _lines(files, echo, small, wild, large).items():
                 results.setdefault(title, []).append(_figure(title, line))
     for _ in range(rounds):
         with _discovery(COLD, 3) as server:
@@ -113,7 +115,9 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _lines(files: Mapping[str, Path], echo: int, small: Discovery, large: Discovery) -> dict[str, Line]:
+def _lines(
+    files: Mapping[str, Path], echo: int, small: Discovery, wild: Discovery, large: Discovery
+) -> dict[str, Line]:
     def on(server: Discovery, title: str, mode: str = "udp") -> Line:
         return Line(server.process.pid, lambda: dnsperf.run(server.dns_port, files[title], mode=mode))
 
@@ -123,6 +127,7 @@ def _lines(files: Mapping[str, Path], echo: int, small: Discovery, large: Discov
         "plain": on(small, "plain"),
         **{title: on(small, title) for title in kinds},
         "TCP": on(small, "plain", mode="tcp"),
+        "wildcard address": on(wild, "plain"),
         "100,000 instances": on(large, "100,000 instances"),
         "through unbound": Line(small.process.pid, lambda: dnsperf.run(UNBOUND_PORT, files["through unbound"], c=20)),
     }
@@ -170,8 +175,9 @@ _RIVALS: list[tuple[str, Callable[..., AbstractContextManager[None]], int, float
 
 
 @contextmanager
-def _discovery(services: int, instances: int) -> Iterator[Discovery]:
-    with running(prefix=["taskset", "-c", rivals.SERVER_CORE], LOG_LEVEL="error", REGISTERS_PER_SECOND=0) as server:
+def _discovery(services: int, instances: int, **settings: Any) -> Iterator[Discovery]:
+    cores = ["taskset", "-c", rivals.SERVER_CORE]
+    with running(prefix=cores, LOG_LEVEL="error", REGISTERS_PER_SECOND=0, **settings) as server:
         register(server.port, fleet(services, instances))
         yield server
 
