@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from discovery.client.access import TlsNames
-from discovery.moving.found import MARK, Found, Json, SourceAway, SourceError, prefix
+from discovery.moving.found import MARK, Found, Json, SourceAway, SourceError
 from discovery.moving.remote import Remote
 
 # As Consul's own commands call them.
@@ -84,27 +84,21 @@ def _health(checks: Sequence[Json]) -> Json:
     return {"health": "passing"}
 
 
-class Consul:
+class Consul(Remote):
     """As a source and as a target. A token: `CONSUL_HTTP_TOKEN`."""
 
     def __init__(self, url: str, mark: str = "") -> None:
         """SourceError."""
         token = os.environ.get("CONSUL_HTTP_TOKEN")
-        self._remote = Remote(url, 8500, "", {"X-Consul-Token": token} if token else {}, TLS)
-        self.name = self._remote.name
-        self.mark = mark
-        self._prefix = prefix(mark)
+        super().__init__(url, 8500, "", {"X-Consul-Token": token} if token else {}, TLS, mark)
         self._services: dict[str, Sequence[Json]] = {}
-
-    async def close(self) -> None:
-        await self._remote.close()
 
     # -- as a source
 
     async def check(self, ignores_keys: bool) -> None:
         if ignores_keys:
             return
-        answer = await self._remote.ask("GET", "/v1/kv/", params={"keys": "", "separator": "/"}, accept=(404, 403, 500))
+        answer = await self.ask("GET", "/v1/kv/", params={"keys": "", "separator": "/"}, accept=(404, 403, 500))
         if keys := answer.content or ():
             raise SourceError(
                 f"{self.name} has KV keys ({', '.join(map(str, keys[:3]))}{', …' if len(keys) > 3 else ''}), which are not kept here: move "
@@ -121,7 +115,7 @@ class Consul:
         return found
 
     async def read(self) -> None:
-        self._names, self._checks = _Watched(self._remote, _NAMES), _Watched(self._remote, _CHECKS)
+        self._names, self._checks = _Watched(self, _NAMES), _Watched(self, _CHECKS)
         await self._names.next()
         await self._checks.next()
         self._services = {}
@@ -203,7 +197,7 @@ class Consul:
 
         async def one(name: str) -> bool:
             async with room:
-                answer = await self._remote.ask("GET", f"/v1/health/service/{quote(name, safe='')}")
+                answer = await self.ask("GET", f"/v1/health/service/{quote(name, safe='')}")
             self._services[name] = answer.content or ()
             if not answer.content:
                 del self._services[name]
@@ -214,27 +208,27 @@ class Consul:
     # -- as a target
 
     async def known(self) -> dict[str, str]:
-        services = (await self._remote.ask("GET", "/v1/agent/services")).content or {}
+        services = (await self.ask("GET", "/v1/agent/services")).content or {}
         marked = [(id, each) for id, each in services.items() if (each.get("Meta") or {}).get(MARK) == self.mark]
-        return {id.removeprefix(self._prefix): each["Service"] for id, each in marked}
+        return {id.removeprefix(self.prefix): each["Service"] for id, each in marked}
 
     async def put(self, instance: Mapping[str, Any]) -> None:
         body = {
-            "ID": self._prefix + instance["id"], "Name": instance["name"], "Address": instance["ip"], "Port": instance.get("port") or 0,
+            "ID": self.prefix + instance["id"], "Name": instance["name"], "Address": instance["ip"], "Port": instance.get("port") or 0,
             "Tags": instance.get("tags", []), "Meta": _meta(instance.get("metadata", {})) | {MARK: self.mark},
             "Weights": {"Passing": max(1, instance.get("weight", _OURS) // _OURS), "Warning": 1},
             "Check": {"TTL": f"{TTL}s", "Status": "passing", "DeregisterCriticalServiceAfter": FORGETS},
         }  # fmt: skip
-        await self._remote.ask("PUT", "/v1/agent/service/register", json=body)
+        await self.ask("PUT", "/v1/agent/service/register", json=body)
 
     async def beat(self, instance: Mapping[str, Any]) -> bool:
-        check = quote(f"service:{self._prefix}{instance['id']}", safe="")
-        answer = await self._remote.ask("PUT", f"/v1/agent/check/pass/{check}", accept=(404, 500))
+        check = quote(f"service:{self.prefix}{instance['id']}", safe="")
+        answer = await self.ask("PUT", f"/v1/agent/check/pass/{check}", accept=(404, 500))
         return answer.status == 200
 
     async def remove(self, id: str, name: str) -> bool:
-        path = f"/v1/agent/service/deregister/{quote(self._prefix + id, safe='')}"
-        return (await self._remote.ask("PUT", path, accept=(404, 500))).status == 200
+        path = f"/v1/agent/service/deregister/{quote(self.prefix + id, safe='')}"
+        return (await self.ask("PUT", path, accept=(404, 500))).status == 200
 
 
 class _Watched:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from discovery.client.access import TlsNames
-from discovery.moving.found import MARK, Found, Json, prefix
+from discovery.moving.found import MARK, Found, Json
 from discovery.moving.remote import Remote
 
 TLS = TlsNames("EUREKA_CACERT", "EUREKA_CLIENT_CERT", "EUREKA_CLIENT_KEY")
@@ -74,19 +74,13 @@ def _port(instance: Json) -> int | None:
     return None
 
 
-class Eureka:
+class Eureka(Remote):
     """As a source and as a target."""
 
     def __init__(self, url: str, mark: str = "") -> None:
         """SourceError."""
-        self._remote = Remote(url, 8761, "/eureka", {}, TLS)
-        self.name = self._remote.name
-        self.mark = mark
-        self._prefix = prefix(mark)
+        super().__init__(url, 8761, "/eureka", {}, TLS, mark)
         self._instances: _Instances = {}
-
-    async def close(self) -> None:
-        await self._remote.close()
 
     # -- as a source
 
@@ -105,7 +99,7 @@ class Eureka:
         changed()
         while True:
             await asyncio.sleep(EVERY)
-            answer = await self._remote.ask("GET", "/apps/delta", accept=(403, 404))
+            answer = await self.ask("GET", "/apps/delta", accept=(403, 404))
             delta = (answer.content or {}).get("applications") if answer.status == 200 else None
             before = dict(self._instances)
             apply(self._instances, delta or {})
@@ -115,7 +109,7 @@ class Eureka:
                 changed()
 
     async def _all(self) -> _Instances:
-        answer = await self._remote.ask("GET", "/apps/")
+        answer = await self.ask("GET", "/apps/")
         return dict(instances_in((answer.content or {}).get("applications") or {}))
 
     # -- as a target
@@ -126,7 +120,7 @@ class Eureka:
             for key, each in (await self._all()).items()
             if (each.get("metadata") or {}).get(MARK) == self.mark
         ]
-        return {id.removeprefix(self._prefix): app for (app, id), _ in marked}
+        return {id.removeprefix(self.prefix): app for (app, id), _ in marked}
 
     async def put(self, instance: Mapping[str, Any]) -> None:
         app, port = instance["name"].upper(), instance.get("port")
@@ -134,21 +128,21 @@ class Eureka:
             key: value if isinstance(value, str) else repr(value) for key, value in instance.get("metadata", {}).items()
         }
         body = {
-            "instanceId": self._prefix + instance["id"], "hostName": instance["ip"], "ipAddr": instance["ip"], "app": app, "status": "UP",
+            "instanceId": self.prefix + instance["id"], "hostName": instance["ip"], "ipAddr": instance["ip"], "app": app, "status": "UP",
             "port": {"$": port or 0, "@enabled": str(port is not None).lower()}, "vipAddress": instance["name"].lower(),
             "dataCenterInfo": _DATA_CENTER, "leaseInfo": _LEASE, "metadata": metadata | {MARK: self.mark},
         }  # fmt: skip
-        await self._remote.ask("POST", f"/apps/{quote(app, safe='')}", json={"instance": body})
+        await self.ask("POST", f"/apps/{quote(app, safe='')}", json={"instance": body})
 
     async def beat(self, instance: Mapping[str, Any]) -> bool:
-        answer = await self._remote.ask("PUT", self._path(instance["name"], instance["id"]), accept=(404,))
+        answer = await self.ask("PUT", self._path(instance["name"], instance["id"]), accept=(404,))
         return answer.status == 200
 
     async def remove(self, id: str, name: str) -> bool:
-        return (await self._remote.ask("DELETE", self._path(name, id), accept=(404,))).status == 200
+        return (await self.ask("DELETE", self._path(name, id), accept=(404,))).status == 200
 
     def _path(self, name: str, id: str) -> str:
-        return f"/apps/{quote(name.upper(), safe='')}/{quote(self._prefix + id, safe='')}"
+        return f"/apps/{quote(name.upper(), safe='')}/{quote(self.prefix + id, safe='')}"
 
 
 def apply(instances: _Instances, delta: Json) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
-from zlib import crc32
 
 Json = dict[str, Any]
 
@@ -102,13 +101,8 @@ class Source(Protocol):
     async def close(self) -> None: ...
 
 
-def prefix(mark: str) -> str:
-    """Of the ids of what is told: those of two registries may be the same."""
-    return f"discovery-{crc32(mark.encode()):08x}-"
-
-
 class Target(Protocol):
-    """Where `sync` tells what registers here. `mark`: whose it is, in the metadata and, by `prefix`, in the ids there. All of it comes to
+    """Where `sync` tells what registers here. `mark`: whose it is, in the metadata and the ids there. All of it comes to
     the same when it is repeated. SourceAway; `put`: SourceError where it takes no such thing.
     """
 

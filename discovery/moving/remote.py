@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
+from zlib import crc32
 
 import aiohttp
 
@@ -36,10 +37,14 @@ class Answer(NamedTuple):
 
 
 class Remote:
-    """`url`: `consul://HOST:8500`, `eurekas://USER:SECRET@HOST/eureka` (an `s` for TLS). `name`: the same without a secret."""
+    """`url`: `consul://HOST:8500`, `eurekas://USER:SECRET@HOST/eureka` (an `s` for TLS). `name`: the same without a secret. `mark`: whose
+    it is what is told there; `prefix`: of the ids of that, since those of two registries may be the same.
+    """
 
-    def __init__(self, url: str, port: int, path: str, headers: Mapping[str, str], names: TlsNames) -> None:
+    def __init__(self, url: str, port: int, path: str, headers: Mapping[str, str], names: TlsNames, mark: str) -> None:
         """`port`, `path`: where the URL has none. SourceError; of files of TLS, too."""
+        self.mark = mark
+        self.prefix = f"discovery-{crc32(mark.encode()):08x}-"
         try:
             parts = urlsplit(url)
             host, given = parts.hostname, parts.port
@@ -53,7 +58,7 @@ class Remote:
         self.name = f"{parts.scheme}://{place}"
         self._base = f"{'https' if parts.scheme.endswith('s') else 'http'}://{place}"
         self._headers = {"Accept": "application/json", **headers}
-        self._names = names
+        self._tls_names = names
         try:
             self._tls = Tls(names=names) if self._base.startswith("https:") else None
         except UnusableCertificate as error:
@@ -79,7 +84,9 @@ class Remote:
             ) as response:  # fmt: skip
                 text = await body_of(response, _MOST)
         except UNANSWERED as error:
-            raise SourceAway(f"{self.name} does not answer: {why(error, seconds, self._base, self._names)}") from None
+            raise SourceAway(
+                f"{self.name} does not answer: {why(error, seconds, self._base, self._tls_names)}"
+            ) from None
         if text is None:
             raise SourceAway(f"{self.name} answered {method} {path} with more than {_MOST} octets")
         if response.status == HTTPStatus.BAD_REQUEST and method != "GET":
