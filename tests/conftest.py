@@ -34,6 +34,9 @@ ALONE = (
     "plugins/journal/test_speed.py",
     "rest/http/test_slow_clients.py",
 )
+# What starts no program and waits for nothing: `--part pure` is these, `--part others` all others. tests/run has one process for them,
+# beside several for the others: each of those would collect these too, and to share them takes 3 ms a case.
+PURE = ("core/", "dns/", "rest/", "store/")
 # Longest first, by what they took on a quiet machine; then all other stories, then the rest.
 FIRST = (
     "stories/security/test_schemathesis.py",
@@ -94,6 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="also what tests other people's programs more than ours")
+    parser.addoption("--part", choices=("pure", "others"), help="those that start no program, or all others")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -102,6 +106,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     within = _within_tests(collection_path)
     if within.startswith(WITH_ALL) and not _has_all(config):
+        return True
+    if config.option.part and within.startswith(PURE) != (config.option.part == "pure"):
         return True
     marked = "alone" if within.startswith(ALONE) else "not alone"
     return True if config.option.markexpr in {"alone", "not alone"} - {marked} else None

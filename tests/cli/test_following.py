@@ -15,6 +15,8 @@ import pytest
 
 from tests.cli.live import At, Done
 from tests.cli.test_screens import Terminal
+from tests.client.servers import nobody
+from tests.ports import free_port
 from tests.stories.process import LIMIT, ROOT, Discovery, environment, running, until
 
 NASTY = "\x1b[2J\u202e[red]x"
@@ -167,8 +169,7 @@ def test_only_those_that_the_filter_means_count(at: At, server: Discovery) -> No
 
 
 def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
-    with running() as first:
-        port = first.port
+    port = free_port()
     at = At(f"http://127.0.0.1:{port}")
     done = at("wait", "web", "--timeout", "0.2s")
     assert (done.status, done.out) == (1, "")
@@ -199,7 +200,7 @@ def test_watch_prints_once_off_a_terminal(at: At, server: Discovery) -> None:
 
 
 def test_watch_shows_changes_as_they_happen(at: At, server: Discovery) -> None:
-    terminal = Terminal(80, server, "watch", "web")
+    terminal = Terminal(80, server.http, "watch", "web")
     until(lambda: "connected to" in terminal.raw)
     one = server.register("web", port=1, metadata={NASTY: NASTY})["instance"]["id"]
     until(lambda: "127.0.0.1:1" in terminal.raw)
@@ -218,7 +219,7 @@ def test_watch_shows_changes_as_they_happen(at: At, server: Discovery) -> None:
 def test_watch_keeps_what_it_knows_while_the_server_is_away() -> None:
     with running() as server:
         server.register("web")
-        terminal = Terminal(200, server, "watch")
+        terminal = Terminal(200, server.http, "watch")
         until(lambda: "connected to" in terminal.raw and "web" in terminal.raw)
     until(lambda: "disconnected: " in terminal.raw)
     until(lambda: "1 of 1" in terminal.raw[terminal.raw.index("disconnected: ") :])
@@ -227,9 +228,6 @@ def test_watch_keeps_what_it_knows_while_the_server_is_away() -> None:
 
 
 def test_watch_ends_with_1_where_nobody_answers() -> None:
-    with running() as server:
-        pass
-    terminal = Terminal(80, server, "watch")
-    shown = terminal.end()
+    shown = Terminal(80, nobody(), "watch").end()
     assert shown.status == 1
     assert "no registry answers" in "".join(shown.lines)

@@ -42,14 +42,14 @@ class Terminal:
     def __init__(
         self,
         columns: int,
-        server: Discovery,
+        url: str,
         *arguments: str,
         program: Sequence[str] = ("-m", "discovery"),
         **more: str,
     ) -> None:
         self._main, side = os.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        env = {**environment(DISCOVERY_URL=server.http), "TERM": "xterm-256color", **more}
+        env = {**environment(DISCOVERY_URL=url), "TERM": "xterm-256color", **more}
         self.process = subprocess.Popen(
             [sys.executable, *program, *arguments],
             cwd=ROOT, env=env, stdin=side, stdout=side, stderr=side, start_new_session=True,
@@ -77,7 +77,7 @@ class Terminal:
 
 
 def screen(columns: int, server: Discovery, *arguments: str, **more: str) -> Screen:
-    return Terminal(columns, server, *arguments, **more).end()
+    return Terminal(columns, server.http, *arguments, **more).end()
 
 
 # Commands one after the other in one process: to start takes far longer than they do.
@@ -92,7 +92,7 @@ for command in json.loads(sys.argv[1]):
 
 def screens(columns: int, server: Discovery, commands: Sequence[Sequence[str]]) -> list[Screen]:
     """What each shows."""
-    shown = Terminal(columns, server, json.dumps(commands), program=("-c", _ALL_OF)).end()
+    shown = Terminal(columns, server.http, json.dumps(commands), program=("-c", _ALL_OF)).end()
     assert shown.status == 0, shown.raw
     parts = re.split(r"== ([0-9]+)\r\n", shown.raw)
     return [Screen(raw, int(status)) for raw, status in zip(parts[0:-1:2], parts[1::2], strict=True)]
@@ -170,7 +170,7 @@ def test_a_drain_shows_a_bar_and_clears_it(server: Discovery) -> None:
 
 
 def test_top_is_drawn_anew_until_ctrl_c_which_is_130(server: Discovery) -> None:
-    terminal = Terminal(80, server, "top", "--every", "0.5")
+    terminal = Terminal(80, server.http, "top", "--every", "0.5")
     until(lambda: terminal.raw.count("the last 10 minutes") >= 2)
     terminal.process.send_signal(signal.SIGINT)
     shown = terminal.end()
