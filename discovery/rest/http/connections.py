@@ -9,6 +9,7 @@ without keep-alive. Only when all have a request in hand is the newcomer refused
 from __future__ import annotations
 
 from collections import defaultdict
+from enum import IntEnum
 from itertools import islice
 from time import monotonic
 from typing import Protocol
@@ -21,11 +22,26 @@ _LOOKED_AT = 64
 _MAX_PREFIXES = 65_536
 
 
+class Part(IntEnum):
+    """What a connection has sent. The slow come first: the order is that in which they make way."""
+
+    NEW = 0  # no whole request yet
+    OWING = 1  # half of a later one
+    USED = 2  # its last request was answered
+    BEATING = 3  # the same, and it has brought a heartbeat lately
+    BUSY = 4  # a request that takes its time, of which thousands may watch for hours: it is not among those that are looked at
+
+
+# Looking into an enum takes as long as all the rest of a test.
+_NEW, _OWING, _USED, _BEATING, _BUSY = Part
+
+
 class Connection(Protocol):
-    """`beat_at`: of its last heartbeat, monotonic seconds."""
+    """`beat_at`: of its last heartbeat, monotonic seconds. `part`: written here alone; None while it is not counted."""
 
     prefix: str
     beat_at: float
+    part: Part | None
 
     def is_idle(self) -> bool:
         """No request of it is in hand."""
@@ -35,43 +51,19 @@ class Connection(Protocol):
 
 
 class _Group:
-    """Connections by what they have sent, each part in the order of time. `new`: no whole request yet. `owing`: half of a later one.
-    `busy`: a request that takes its time, of which thousands may watch for hours. They are not among those that are looked at.
-    """
+    """Connections by their parts, each in the order of time."""
 
     def __init__(self) -> None:
-        self.new: dict[Connection, None] = {}
-        self.owing: dict[Connection, None] = {}
-        self.busy: dict[Connection, None] = {}
-        self.used: dict[Connection, None] = {}  # by their last request
-        self.beating: dict[Connection, None] = {}
+        self.parts: tuple[dict[Connection, None], ...] = tuple({} for _ in Part)
 
     def __len__(self) -> int:
-        return sum(map(len, self._parts()))
-
-    def __contains__(self, connection: Connection) -> bool:
-        return any(connection in part for part in self._parts())
-
-    def discard(self, connection: Connection) -> None:
-        for part in self._parts():
-            part.pop(connection, None)
-
-    def move(self, connection: Connection, to: dict[Connection, None]) -> None:
-        """Of one between two requests; others stay where they are."""
-        for part in (self.beating, self.used):
-            if connection in part:
-                del part[connection]
-                to[connection] = None
-                return
-
-    def _parts(self) -> tuple[dict[Connection, None], ...]:
-        return self.beating, self.used, self.busy, self.new, self.owing
+        return sum(map(len, self.parts))
 
     def first_to_go(self) -> Connection | None:
-        for slow in (self.new, self.owing):
+        for slow in self.parts[_NEW], self.parts[_OWING]:
             if slow:
                 return next(iter(slow))
-        idle = (one for part in (self.used, self.beating) for one in islice(part, _LOOKED_AT) if one.is_idle())
+        idle = (one for part in (_USED, _BEATING) for one in islice(self.parts[part], _LOOKED_AT) if one.is_idle())
         return next(idle, None)
 
 
@@ -99,8 +91,7 @@ class Connections:
             if not own:
                 del self._groups[connection.prefix]
             return False
-        for group in (self._all, self._groups[connection.prefix]):
-            group.new[connection] = None
+        self._move(connection, _NEW)
         return True
 
     def _room_for(self, prefix: str) -> int:
@@ -109,14 +100,8 @@ class Connections:
 
     def used(self, connection: Connection, now: float) -> None:
         """It has sent a whole request, or got the answer to one for which it was `busy`, or is known to beat."""
-        beats = connection.beat_at > now - BEAT_SECONDS
-        for group in self._of(connection):
-            part = group.beating if beats else group.used
-            if part.pop(connection, self) is self:  # it was not there
-                if connection not in group:
-                    return
-                group.discard(connection)
-            part[connection] = None
+        if connection.part is not None:
+            self._move(connection, _BEATING if connection.beat_at > now - BEAT_SECONDS else _USED)
 
     def beats(self, connection: Connection, now: float) -> None:
         """Now and then, of one that does."""
@@ -127,24 +112,30 @@ class Connections:
 
     def busy(self, connection: Connection) -> None:
         """One that is `used` will not be answered in this turn: it makes way for nobody until it has been."""
-        for group in self._of(connection):
-            group.move(connection, group.busy)
+        if connection.part in _BETWEEN_TWO:
+            self._move(connection, _BUSY)
 
     def owes(self, connection: Connection) -> None:
         """It has begun another request and not sent the rest."""
-        for group in self._of(connection):
-            group.move(connection, group.owing)
-
-    def _of(self, connection: Connection) -> tuple[_Group, ...]:
-        own = self._groups.get(connection.prefix)
-        return () if own is None else (self._all, own)
+        if connection.part in _BETWEEN_TWO:
+            self._move(connection, _OWING)
 
     def closed(self, connection: Connection) -> None:
         """Also of one that is not counted, or no longer."""
-        for group in self._of(connection):
-            group.discard(connection)
+        self._move(connection, None)
         if not self._groups.get(connection.prefix, True):
             del self._groups[connection.prefix]
+
+    def _move(self, connection: Connection, to: Part | None) -> None:
+        """To the end of that part."""
+        part, connection.part = connection.part, to
+        if part is to is None:
+            return
+        for parts in self._all.parts, self._groups[connection.prefix].parts:
+            if part is not None:
+                del parts[part][connection]
+            if to is not None:
+                parts[to][connection] = None
 
     def _make_room(self, group: _Group) -> bool:
         connection = group.first_to_go()
@@ -154,3 +145,6 @@ class Connections:
         self.closed(connection)
         connection.make_way()
         return True
+
+
+_BETWEEN_TWO = (_USED, _BEATING)

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from discovery.core.log_fields import fields
 from discovery.rest.api.answers import WITHOUT_BODY, Answer
 from discovery.rest.api.requests import Request
+from discovery.rest.http.connections import Part
 from discovery.rest.http.pull import PIECE, Pull
 from discovery.rest.http.shared import Shared
 
@@ -38,6 +39,7 @@ class Sending(asyncio.Protocol, ABC):
         self._since = 0.0  # the last request's beginning, or the end of its answer, monotonic seconds
         self._paused = self._closing = False
         self.beat_at = NEVER
+        self.part: Part | None = None
         self.address = self.prefix = ""
 
     @abstractmethod

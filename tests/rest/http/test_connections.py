@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discovery.core.address import client_prefix
-from discovery.rest.http.connections import Connections
+from discovery.rest.http.connections import Connections, Part
 
 ALICE, BOB, CAROL = "203.0.113.7", "198.51.100.7", "2001:db8::7"
 
@@ -25,6 +25,7 @@ class Fake:
 
     def __post_init__(self) -> None:
         self.beat_at = float("-inf")
+        self.part: Part | None = None
         self.prefix = client_prefix(self.address)
 
     def is_idle(self) -> bool:
