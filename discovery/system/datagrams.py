@@ -156,7 +156,7 @@ class Batches(Datagrams):
 
     @property
     def work(self) -> bool:
-        return self._receive(0) == 0
+        return self._receive(0) == self._send(0) == 0
 
     def receive(self) -> list[tuple[bytes, str]]:
         self._first = self._end = 0
@@ -181,9 +181,11 @@ class Batches(Datagrams):
 
     def flush(self) -> None:
         while self._first < self._end:
-            count = self._end - self._first
-            sent: int = self._sendmmsg(self._descriptor, self._at[self._first], count, socket.MSG_DONTWAIT)
-            self._first += max(sent, 1)  # one that the system does not take is lost
+            self._first += max(self._send(self._end - self._first), 1)  # one that the system does not take is lost
+
+    def _send(self, count: int) -> int:
+        sent: int = self._sendmmsg(self._descriptor, self._at[self._first], count, socket.MSG_DONTWAIT)
+        return sent
 
     def _receive(self, most: int) -> int:
         got: int = self._recvmmsg(self._descriptor, self._at[0], most, socket.MSG_DONTWAIT, None)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
 
 import dns.flags
 import pytest
 
+from discovery.dns.message.query import Transport
 from discovery.dns.message.reason import Reason
 from discovery.dns.server import udp as server
 from discovery.dns.server.traffic import COLUMNS, TC, Exchange
@@ -98,6 +101,34 @@ async def test_a_client_that_is_gone_before_its_reply_does_not_stop_it(world: Wo
             with udp_client(served.udp) as client:
                 client.send(make_query("web.svc.local").to_wire())
         assert data((await ask_udp(served.udp)).answer) == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize("urgently", [False, True])
+async def test_a_defect_met_by_one_query_of_a_batch_is_told_and_costs_no_other_anything(
+    world: World, urgently: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor whoever has it read between two sockets of his."""
+    inner, failed = world.responder.respond, list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: failed.append(context["exception"]))
+    defect = ZeroDivisionError("of a look-up")
+
+    def respond(packet: bytes, now: float, client: str, way: Transport) -> bytes | Coroutine[Any, Any, bytes] | None:
+        if packet[:2] == b"\0\2":
+            raise defect
+        return inner(packet, now, client, way)
+
+    monkeypatch.setattr(world.responder, "respond", respond)
+    async with serving(world) as served:
+        with udp_client(served.udp) as client:
+            for number in range(5):
+                client.send(make_query("web.svc.local", id=number).to_wire())
+            if urgently:
+                turns.turns().read_urgent()
+            replies = [
+                await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 4096), LIMIT) for _ in range(4)
+            ]
+    assert [parsed(reply).id for reply in replies] == [0, 1, 3, 4]
+    assert failed == [defect]
 
 
 async def test_each_query_is_counted_and_shown_once(world: World) -> None:
