@@ -87,6 +87,7 @@ WITH_ALL = (
     "stories/judges/test_resolved.py",
     "stories/judges/test_srv_clients.py",
     "stories/security/test_schemathesis.py",
+    "stories/test_alerts.py",  # Prometheus; deploy/test_alerts.py has each rule
     "stories/test_start_time.py",
 )
 

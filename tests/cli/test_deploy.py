@@ -197,7 +197,9 @@ refused(errno.EACCES, open, "/etc/new", "w")
 
 
 def test_the_cage_it_works_in_is_one(inside: Namespace) -> None:
-    command = inside.server.process.args
+    process = inside.server.process
+    assert isinstance(process, subprocess.Popen)
+    command = process.args
     assert isinstance(command, list)
     cage = command[: command.index(sys.executable, command.index(sys.executable) + 1)]
     done = subprocess.run(

@@ -22,9 +22,14 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
+from tests.stories.nursery import Fork
+
 ROOT = Path(__file__).parents[2]
 # Seconds that anything may take before a story fails; far above what it does take.
 LIMIT = 60.0
+
+
+Process = subprocess.Popen[str] | Fork
 
 
 class Reply(NamedTuple):
@@ -41,7 +46,7 @@ class Discovery:
 
     token = ""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
         self.output: list[str] = []
         self.log: list[str] = []
@@ -116,8 +121,12 @@ def running(cwd: Path = ROOT, prefix: Sequence[str] = (), **settings: str | int 
 
     `prefix`: a command that starts it, such as `taskset -c 0`.
     """
-    with running_command([*prefix, sys.executable, "-m", "discovery"], cwd, settings) as server:
-        yield server
+    if prefix:
+        with running_command([*prefix, sys.executable, "-m", "discovery"], cwd, settings) as server:
+            yield server
+    else:
+        with _ready(Fork(cwd, environment(**settings))) as server:
+            yield server
 
 
 @contextmanager
@@ -125,14 +134,13 @@ def running_command(
     command: Sequence[str], cwd: Path, settings: Mapping[str, str | int | float]
 ) -> Iterator[Discovery]:
     """As `running`, for a command that starts another checkout's server, or serves in another way."""
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment(**settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    out: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with _ready(subprocess.Popen(command, cwd=cwd, env=environment(**settings), **out)) as server:
+        yield server
+
+
+@contextmanager
+def _ready(process: Process) -> Iterator[Discovery]:
     server = Discovery(process)
     try:
         until(lambda: "ready" in server.output or process.poll() is not None)
@@ -162,14 +170,14 @@ def environment(**settings: str | int | float) -> dict[str, str]:
 
 def until(condition: Callable[[], Any], limit: float = LIMIT) -> Any:
     """Waits until the condition is true and returns what it gave; fails after `limit` seconds. To ask takes half of the time at most: what
-    is asked by a program would keep a core busy.
+    is asked by a program would keep a core busy; and who has waited for long is not asked a hundred times a second.
     """
-    asked = time.monotonic()
-    deadline = asked + limit
+    began = asked = time.monotonic()
+    deadline = began + limit
     while not (result := condition()):
         now = time.monotonic()
         assert now < deadline, "the condition did not come true in time"
-        time.sleep(max(0.01, now - asked))
+        time.sleep(max(0.01, now - asked, min(0.1, (now - began) / 20)))
         asked = time.monotonic()
     return result
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
-from tests.stories.process import running
+from tests.stories.process import ROOT, running_command
 
 _LEAST, _TIMES, _TRIES = 0.3, 1.5, 5
 _FLOOR = "import aiohttp.web\nfrom pydantic import BaseModel\nclass A(BaseModel):\n    a: int"
@@ -38,5 +38,5 @@ def _libraries() -> None:
 
 def _server(folder: Path) -> None:
     """From the first instruction until it is ready; then it is killed."""
-    with running(DATA_DIR=str(folder)):
+    with running_command([sys.executable, "-m", "discovery"], ROOT, {"DATA_DIR": str(folder)}):
         pass

@@ -33,11 +33,11 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
         assert "Traceback" not in "\n".join(secure.server.log)
 
 
-@pytest.mark.parametrize("options", [[], ["+tcp"], ["+noedns"], ["+nocookie"], ["+bufsize=4096"]], ids=str)
-@pytest.mark.parametrize("name", ["web.svc.local", "WEB.svc.LOCAL", "nobody.svc.local"])
+@pytest.mark.parametrize("options", [[], ["+tcp"], ["+noedns"], ["+nocookie"]], ids=str)
+@pytest.mark.parametrize("name", ["WEB.svc.LOCAL", "nobody.svc.local"])
 def test_over_udp_and_tcp(secure: Secure, name: str, options: list[str]) -> None:
     known = not name.startswith("nobody")
-    for _ in range(3):
+    for _ in range(2):  # made, then from what is kept
         allowed = dig(secure.server, "-b", ALLOWED, name, *options)
         assert (allowed.status, allowed.rdata) == (("NOERROR", {"10.0.0.1"}) if known else ("NXDOMAIN", set()))
         forbidden = dig(secure.server, "-b", FORBIDDEN, name, *options)

@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Thread
 from urllib.request import urlopen
 
+import pytest
+
 import discovery
 from tests.programs import program
 from tests.stories.dashboard.chromium import chromium
@@ -189,6 +191,7 @@ def test_what_is_refused_for_good_is_told_to_who_waits() -> None:
             node.close()
 
 
+@pytest.mark.with_all  # Node runs the same file; whom a browser lets ask, rest/guard/test_cors.py has
 def test_a_browser_follows_and_survives_a_crash_of_the_registry() -> None:
     with ExitStack() as stack:
         page = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Page))
@@ -254,6 +257,7 @@ _WRONG = {
 }
 
 
+@pytest.mark.with_all  # the compiler takes seconds
 def test_typescript_reads_the_types(tmp_path: Path) -> None:
     """In one run of the compiler, which takes seconds: nothing is wrong but these lines, each in its way."""
     compiler = node_modules() / "typescript" / "bin" / "tsc"

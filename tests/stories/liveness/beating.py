@@ -95,6 +95,8 @@ class Clients:
         pause = 0.0
         if not self._upsert:
             registered, pause = await self._say(session, number, "POST", "/register", spec)
+            while registered.status is None:  # no core for seconds
+                registered, pause = await self._say(session, number, "POST", "/register", spec)
             assert registered.status == 201, registered
             self.registered[number] = registered
         method, path = ("PUT", "/instances") if self._upsert else ("POST", "/heartbeat")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from tests.stories.nursery import Fork
 from tests.stories.process import LIMIT, ROOT, environment
 
 
@@ -18,10 +19,21 @@ def discovery(
     *arguments: str, prefix: Sequence[str] = (), status: int = 0, **settings: str | int
 ) -> subprocess.CompletedProcess[str]:
     """The command to its end; its exit status must be `status`. `prefix` as of `running`."""
-    done = subprocess.run(
-        _command(prefix, *arguments),
-        cwd=ROOT, env=environment(**settings), capture_output=True, text=True, timeout=LIMIT, check=False,
-    )  # fmt: skip
+    given = environment(**settings)
+    if prefix:
+        done = subprocess.run(
+            _command(prefix, *arguments),
+            cwd=ROOT,
+            env=given,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    else:
+        fork = Fork(ROOT, given, *arguments)
+        said = fork.communicate(LIMIT)
+        done = subprocess.CompletedProcess(arguments, fork.wait(), *said)
     assert done.returncode == status, done
     assert "Traceback" not in done.stderr, done.stderr
     return done
