@@ -7,13 +7,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.docs import test_cluster as setup
 from tests.docs.machines import ADDRESSES, block, three_machines
 from tests.docs.test_cluster import AUTHORIZATION, Machines, filled_in
-from tests.programs import program
+from tests.engines.etcd.cluster import etcdutl
 from tests.stories.process import until
 
 PAGE = setup.PAGE.with_name("cluster-recovery.md")
@@ -91,10 +92,11 @@ def test_a_member_that_has_lost_its_disk_comes_back_empty(machines: Machines) ->
 
 
 def test_the_majority_is_lost_for_good_and_a_backup_is_restored_under_running_nodes(machines: Machines) -> None:
-    program("etcdctl", at_least="3.5")  # which brings etcdutl
+    restorer = Path(etcdutl()).name
     until(lambda: all_are_ready(machines))
     assert "REVISION" in machines["a"](
-        "export ETCDCTL_ENDPOINTS=http://10.0.0.1:2379,http://10.0.0.2:2379\n" + block(PAGE, BACKUP)
+        "export ETCDCTL_ENDPOINTS=http://10.0.0.1:2379,http://10.0.0.2:2379\n"
+        + block(PAGE, BACKUP).replace("etcdutl", restorer)
     )
     for number in range(3):  # after the backup
         register(machines, "late", f"10.0.1.{number + 1}")
@@ -106,7 +108,7 @@ def test_the_majority_is_lost_for_good_and_a_backup_is_restored_under_running_no
     assert dug(machines, "web") == [{"10.0.0.9"}] * 3, "reads go on"
     machines["a"](block(PAGE, MAJORITY))
     for name, machine in machines.items():
-        machine(filled_in(block(PAGE, MAJORITY, 1), name))
+        machine(filled_in(block(PAGE, MAJORITY, 1), name).replace("etcdutl", restorer))
     until(lambda: all_are_ready(machines))
     until(lambda: dug(machines, "late") == [set()] * 3)
     assert dug(machines, "web") == [{"10.0.0.9"}] * 3

@@ -35,7 +35,7 @@ from discovery.store.registration import Deregister, Register
 from discovery.store.registry import Registry
 from discovery.store.write import Write
 from tests.ports import free_port
-from tests.programs import program
+from tests.programs import is_at_least, program
 from tests.waiting import until
 
 T = TypeVar("T")
@@ -43,6 +43,11 @@ T = TypeVar("T")
 # Seconds. Three heartbeats fit into a lease of 3 s, and each scenario into half a minute.
 TTL, FLUSH = 3.0, 0.5
 LIMIT = 60.0
+
+
+def etcdutl() -> str:
+    """The program that restores a backup. Before etcd 3.5, etcdctl did, with the same arguments."""
+    return program("etcdutl" if is_at_least("etcdctl", "3.5") else "etcdctl")
 
 
 class Member:
@@ -130,7 +135,7 @@ class EtcdCluster:
         peer = f"http://127.0.0.1:{member.peer}"
         subprocess.run(
             [
-                program("etcdutl"), "snapshot", "restore", str(backup), "--name", member.name, "--data-dir", str(member.folder),
+                etcdutl(), "snapshot", "restore", str(backup), "--name", member.name, "--data-dir", str(member.folder),
                 "--initial-cluster", f"{member.name}={peer}", "--initial-advertise-peer-urls", peer,
                 "--initial-cluster-token", "registry-2",
             ],

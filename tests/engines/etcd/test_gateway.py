@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -189,21 +190,21 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path) -> No
     from discovery.engines.etcd.settings import EtcdSettings
 
     def make() -> None:
-        def openssl(*arguments: str) -> None:
-            subprocess.run([program("openssl"), *arguments], check=True, capture_output=True, cwd=tmp_path)
+        def openssl(*arguments: str, when: Sequence[str] = ()) -> None:
+            subprocess.run([*when, program("openssl"), *arguments], check=True, capture_output=True, cwd=tmp_path)
 
         openssl(
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", "-days", "2",
         )  # fmt: skip
-        past = ("-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
-        for name, days in (("server", ("-days", "2")), ("node", ("-days", "2")), ("expired", past)):
+        past = (program("faketime"), "2020-01-01")  # OpenSSL's own option for this came with 3.4
+        for name, when in (("server", ()), ("node", ()), ("expired", past)):
             openssl(
                 "req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}",
             )  # fmt: skip
             (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
             openssl(
                 "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem",
-                *days, "-extfile", "ext",
+                "-days", "2", "-extfile", "ext", when=when,
             )  # fmt: skip
 
     await asyncio.to_thread(make)
