@@ -19,6 +19,7 @@ from discovery.system import listener as module
 from discovery.system.listener import Listener
 from discovery.system.sockets import STREAM, bind
 from discovery.system.tls import Tls
+from tests.stories.process import LIMIT
 from tests.stories.standards.secure import make_certificate
 
 
@@ -163,3 +164,57 @@ def test_a_tls_connection_keeps_little_for_what_it_reads_and_says(
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(story())
+
+
+def end_its_side(transport: asyncio.Transport, client: ssl.SSLSocket) -> None:
+    """While it is not read. Python's own ends such a connection never."""
+    client.shutdown(socket.SHUT_WR)
+
+
+def be_closed_twice(transport: asyncio.Transport, client: ssl.SSLSocket) -> None:
+    """Python's own forgets at the second time what it is about, and logs what is said after the end."""
+    transport.close()
+    for _ in range(10):
+        transport.write(b"too late")
+    transport.close()
+    assert transport.get_write_buffer_size() == 0
+    transport.abort()
+
+
+@pytest.mark.parametrize("happens", [end_its_side, be_closed_twice])
+@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.Loop], ids=["asyncio", "uvloop"])
+def test_no_tls_connection_stays_for_ever(
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    happens: Callable[[asyncio.Transport, ssl.SSLSocket], None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pair = make_certificate(tmp_path)
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        made: asyncio.Future[asyncio.Transport] = loop.create_future()
+        lost: asyncio.Future[object] = loop.create_future()
+
+        class Unread(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                cast("asyncio.Transport", transport).pause_reading()
+                made.set_result(cast("asyncio.Transport", transport))
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                lost.set_result(None)
+
+        [sock] = bind(["127.0.0.1"], 0, [STREAM], "PORT")
+        listener = Listener(sock, Unread, Tls(pair.cert, pair.key))
+        trusting = ssl.create_default_context(cafile=str(pair.cert))
+        plain = await asyncio.to_thread(socket.create_connection, sock.getsockname())
+        client = await asyncio.to_thread(trusting.wrap_socket, plain, server_hostname="127.0.0.1")
+        happens(await made, client)
+        await asyncio.wait_for(lost, LIMIT)
+        client.close()
+        listener.close()
+        await listener.wait_closed()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(story())
+    assert caplog.records == []

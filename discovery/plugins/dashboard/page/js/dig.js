@@ -8,7 +8,7 @@ export function meant({ explained, wholeName }, name) {
     const [, wrong, right] = /^no service (\S+); did you mean (\S+)\?$/.exec(text) ?? [];
     const labels = name.split(".");
     const at = labels.findIndex((label) => label.toLowerCase() === wrong);
-    if (at >= 0) return labels.with(at, right).join(".");
+    if (at >= 0) return [...labels.slice(0, at), right, ...labels.slice(at + 1)].join(".");
   }
   return "";
 }
