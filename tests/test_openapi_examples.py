@@ -17,7 +17,7 @@ import pytest
 
 from discovery.rest.api.codes import CODES
 from discovery.rest.api.dns import MEDIA_TYPE as DNS
-from discovery.rest.api.example import FIRST, SECOND, SHA256, Example
+from discovery.rest.api.example import FIRST, LEAST, SHA256, Example
 from discovery.rest.api.openapi import exchanges
 from discovery.rest.api.route import Route
 from tests.plugins.started import ZONE, Running, running, settings
@@ -27,6 +27,7 @@ SECRETS = {"admin": "an-admin-of-the-examples", "deploy": "a-token-of-the-exampl
 SENT = {"Authorization": f"Bearer {SECRETS['admin']}"}
 RIGHTS = {"admin": "admin = true", "deploy": 'register = ["user-*"]'}
 TOKEN = hashlib.sha256(SECRETS["deploy"].encode()).hexdigest()
+SECOND = LEAST | {"ip": "10.0.0.8", "id": "user-2"}
 WINDOW = {"reason": "a new disk", "seconds": 3600}
 CHECKED = FIRST | {"checks": [{"id": "db-pool", "ttl": 30}]}
 # Of GET /top: which requests are in its lists is left to chance.

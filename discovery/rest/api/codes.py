@@ -172,5 +172,3 @@ CODES: Mapping[str, Code] = {
         507, errors.RegistryFull("services", 10_000), lambda error: {"limit": error.limit, "of": error.what}
     ),
 }
-# Of what is no operation: no path here, another method of one, HTTP without TLS on the port of HTTPS.
-ELSEWHERE = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "TLS_REQUIRED", "TOO_MANY_DOCUMENTS")

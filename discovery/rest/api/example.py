@@ -16,12 +16,11 @@ SERVICE = "user-service"
 NOW = "2026-01-31T12:00:00.000Z"
 INDEX = 1769860800
 SHA256 = "be180dccc1a51fdb748adb3e4127772868fd6e8464f18bdd24cdb8c30beae30a"
-# An instance as it is registered, and another of which less is said.
+# An instance as it is registered, and what has to be said of it.
 FIRST: dict[str, Any] = {
     "name": SERVICE, "ip": "10.0.0.7", "port": 3001, "id": "user-1", "metadata": {"version": "1.4.2"}, "tags": ["blue"], "zone": "eu-1",
     "ttl": 30,
 }  # fmt: skip
-SECOND: dict[str, Any] = {"name": SERVICE, "ip": "10.0.0.8", "port": 3001, "id": "user-2"}
 LEAST: dict[str, Any] = {"name": SERVICE, "ip": "10.0.0.7", "port": 3001}
 
 

@@ -19,7 +19,7 @@ from discovery.cli.setting_list import names
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key, Registration
-from discovery.rest.api.codes import CODES, ELSEWHERE
+from discovery.rest.api.codes import CODES
 from discovery.rest.api.openapi import codes_of
 from discovery.rest.api.query import parse
 from discovery.store.engine import Engine
@@ -32,6 +32,8 @@ from tests.routes import DOCUMENT, FACES, OPERATIONS
 PACKAGE = Path(discovery.__file__).parent
 PAGE = (PACKAGE / "docs" / "http.md").read_text()
 AT = "/services/user-service/instances"
+# Codes of what is no operation: no path here, another method of one, HTTP without TLS on the port of HTTPS; and of plugins alone.
+ELSEWHERE = ("ROUTE_UNKNOWN", "METHOD_NOT_ALLOWED", "TLS_REQUIRED", "TOO_MANY_DOCUMENTS")
 HERE = "?ip=127.0.0.1&port=3001"
 
 T = TypeVar("T")
