@@ -45,6 +45,7 @@ SPECS = st.builds(
     lambda name, port, version, ttl: spec(name, port=port, metadata={"v": version}, ttl=ttl, checks={"tcp": True}),
     NAMES, PORTS, st.integers(0, 1), st.sampled_from([None, None, None, None, 1, 2.5, 10, 100]),
 )  # fmt: skip
+OUT = st.sampled_from(["drain", "check", "maintain one", "maintain all", "deregister"])
 STEPS = st.sampled_from([0.125, 0.5, 0.5, 1.0, 1.0, 1.5, 2.5, 2.5, 4.0, 5.0, 7.5, 25.0, 60.0])
 
 
@@ -204,6 +205,12 @@ class Liveness(RuleBasedStateMachine):
         self.hear_lapses()
         row.draining_since = since
         self.hear()
+        self.lapses_were_told(key)
+
+    def lapses_were_told(self, *keys: Key) -> None:
+        """Of whom a person takes out the brake believes nothing: who is silent is unhealthy."""
+        for row in map(self.rows.__getitem__, keys):
+            assert self.now < row.ends or row.status is Status.UNHEALTHY
 
     @rule(which=KEYS, failing=st.booleans())
     def checked(self, which: int | Key, failing: bool) -> None:
@@ -238,6 +245,7 @@ class Liveness(RuleBasedStateMachine):
         write()
         self.judge.windows[scope] = (window, self.now + seconds)
         self.hear()
+        self.lapses_were_told(*(key for key in self.rows if scope in (Scope.of(key), Scope(key.service))))
 
     def scope(self, which: int | Key, all: bool) -> Scope:
         key = self.key(which)
@@ -289,6 +297,56 @@ class Liveness(RuleBasedStateMachine):
         row.refused = (is_asked and answer is Probed.REFUSED) or row.refused
         told = self.hear()
         assert told == ([Kind.UNHEALTHY] if is_asked and answer is Probed.REFUSED else told if is_asked else [])
+
+    # -- what rarely comes about by chance
+
+    def take_out(self, which: int | Key, how: str) -> None:
+        if how == "drain":
+            self.drain(which, by_id=True, draining=True)
+        elif how == "check":
+            self.checked(which, failing=True)
+        elif how == "deregister":
+            self.deregister(which)
+        else:
+            self.maintain(which, how == "maintain all", 2.5)
+
+    @rule(which=KEYS, how=OUT, is_told=st.booleans())
+    def one_falls_silent_and_is_taken_out(self, which: int | Key, how: str, is_told: bool) -> None:
+        key = self.key(which)
+        if key in self.rows:
+            self.time_passes_untold(max(0.0, self.rows[key].ends - self.now))
+            if is_told:
+                self.advance()
+            self.take_out(key, how)
+
+    @rule(name=NAMES, out=st.sets(PORTS, max_size=4), how=OUT, beat=st.booleans())
+    def some_are_taken_out_and_all_fall_silent(self, name: str, out: set[int], how: str, beat: bool) -> None:
+        for key in [key for key in self.rows if key.service == name.lower() and key.port in out]:
+            self.take_out(key, how)
+        self.time_passes_untold(LEASE_TTL)
+        self.advance()
+        if beat:
+            self.the_others_beat(set())
+
+    @rule(which=KEYS, seconds=st.sampled_from([0.0, 1.0, 7.5, 60.0]))
+    def one_that_was_deregistered_beats_with_its_registration(self, which: int | Key, seconds: float) -> None:
+        key = self.key(which)
+        if key in self.rows:
+            sent = self.rows[key].spec
+            self.deregister(key)
+            self.time_passes_untold(seconds)
+            self.register(sent, whole=True)
+
+    @rule(which=KEYS)
+    def a_window_ends_to_the_instant(self, which: int | Key) -> None:
+        scope = self.scope(which, all=False)
+        if scope in self.judge.windows:
+            self.time_passes_untold(max(0.0, self.judge.windows[scope][1] - 0.125 - self.now))
+            self.advance()
+            assert scope in self.judge.windows
+            self.time_passes_untold(0.125)
+            self.advance()
+            assert scope not in self.judge.windows
 
     # -- the passing of time
 

@@ -67,17 +67,6 @@ def test_an_id_of_ones_own_is_kept_while_registered_and_free_after() -> None:
     assert registry.register(spec("api", id="mine"), START, WALL).instance.id == "mine"
 
 
-def test_at_the_limit_the_old_self_alone_makes_way() -> None:
-    registry = a_registry(max_in_all=10)
-    _full(registry)
-    victim = next(iter(registry)).instance
-    registry.deregister(victim.spec.key, "test", START)
-    registry.register(spec(port=98, id="mine"), START, WALL)
-    kept = {entry.instance.id for entry in registry}
-    registry.register(spec(port=99, id="mine"), START, WALL, replace=True)
-    assert {entry.instance.id for entry in registry} == kept
-
-
 def test_what_is_not_there_cannot_be_renewed_or_removed() -> None:
     registry = a_registry()
     registry.register(spec(), START, WALL)

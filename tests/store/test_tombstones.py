@@ -8,11 +8,10 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.event import Kind
 from discovery.core.instance import Key
 from discovery.store import values
-from discovery.store.errors import Deregistered, ServiceFull, UnknownInstance
-from discovery.store.snapshot import Snapshot
+from discovery.store.errors import Deregistered, ServiceFull
 from discovery.store.values import Tombstones
 from tests.driven import DrivenRegistry
-from tests.store.making import ALL, START, TTL, WALL, Log, a_registry, crowd, spec
+from tests.store.making import START, TTL, WALL, Log, a_registry, crowd, spec
 
 KEY = spec().key
 
@@ -48,28 +47,6 @@ def test_the_refusal_is_one_a_client_can_mend() -> None:
         registry.upsert(spec("WEB"), START + 2, WALL)
 
 
-def test_a_bare_heartbeat_is_of_an_unknown_instance_as_ever() -> None:
-    registry = left_after(None)
-    with pytest.raises(UnknownInstance):
-        registry.renew(KEY, START + 2)
-
-
-def test_a_registration_lifts_it_for_good_also_when_the_instance_is_gone_again() -> None:
-    registry = left_after(60)
-    registry.register(spec(ttl=1), START + 2, WALL)
-    registry.advance(START + 20)
-    assert len(registry) == 0
-    assert registry.upsert(spec(), START + 21, WALL).instance.spec == spec()
-
-
-def test_a_registration_brings_it_back_and_its_heartbeats_count_again() -> None:
-    registry = left_after(None)
-    registry.register(spec(), START + 2, WALL)
-    entry = registry.upsert(spec(), START + 3, WALL)
-    assert entry.lease.expires_at == START + 3 + TTL
-    assert len(registry) == 1
-
-
 def test_a_registration_that_is_refused_does_not_open_the_door() -> None:
     registry = a_registry(max_instances=2)
     crowd(registry, 2)
@@ -82,41 +59,10 @@ def test_a_registration_that_is_refused_does_not_open_the_door() -> None:
         registry.upsert(spec(port=1), START + 2, WALL)
 
 
-def test_a_service_that_leaves_takes_all_its_instances_for_good() -> None:
-    registry = a_registry()
-    crowd(registry, 3)
-    registry.deregister_service("web", "asked", START)
-    for port in (1, 2, 3):
-        with pytest.raises(Deregistered):
-            registry.upsert(spec(port=port), START + 1, WALL)
-    registry.upsert(spec(port=4), START + 1, WALL)
-    registry.upsert(spec("api", port=1), START + 1, WALL)
-
-
-def test_whoever_expired_or_made_way_may_come_back_with_a_heartbeat() -> None:
-    registry = a_registry(max_instances=2)
-    crowd(registry, 2)
-    registry.register(spec(port=3), START + TTL, WALL)
-    registry.advance(START + TTL + 5, ALL)
-    assert [entry.instance.spec.port for entry in registry] == [3]
-    registry.upsert(spec(port=1), START + TTL + 5, WALL)
-    registry.deregister(key(3), "asked", START + TTL + 5)
-    registry.upsert(spec(port=2), START + TTL + 5, WALL)
-    assert len(registry) == 2
-
-
 def test_a_whole_heartbeat_of_whom_nobody_knows_registers_it() -> None:
     registry = a_registry()
     assert registry.upsert(spec(id="mine"), START, WALL).instance.id == "mine"
     assert registry.accepted["upsert"] == 1
-
-
-def test_a_burial_from_before_the_start_counts() -> None:
-    registry = a_registry()
-    registry.load(Snapshot(0, tombstones=((KEY, WALL + 7),)), START, WALL)
-    with pytest.raises(Deregistered):
-        registry.upsert(spec(), START + 6.75, WALL)
-    assert registry.upsert(spec(), START + 7, WALL).instance.spec.key == KEY
 
 
 def test_one_buried_twice_is_buried_for_the_second_time() -> None:
