@@ -61,9 +61,8 @@ class Reaper:
 
     async def _work(self) -> None:
         try:
-            while (
-                self._registry.liveness.is_retiming and not self._engine.leads
-            ):  # else each commit would wake it for this
+            while self._registry.liveness.is_retiming and not self._engine.leads:
+                # Tidied here, for else each commit would wake it.
                 self._registry.liveness.tidy(self._clock())
                 await turns().over()
             while self._engine.leads and (await self._engine.submit(_EXPIRE, SERVER) or self._is_due()):

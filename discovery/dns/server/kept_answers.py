@@ -245,9 +245,8 @@ class KeptAnswers:
         self._keys.append(key)
         self._kept[key] = kept
         self._octets += kept.octets
-        while (
-            self._octets > MAX_OCTETS
-        ):  # any one: were it the oldest, names asked for in turn would all be gone when they are needed
+        while self._octets > MAX_OCTETS:
+            # Any one: were it the oldest, names asked for in turn would all be gone when they are needed.
             self._drop(self._random.choice(self._keys))
 
     def _drop(self, key: bytes) -> None:

@@ -69,9 +69,8 @@ def by_protocol(instances: Iterable[Instance], ttl_at: Callable[[int], int], max
     found: dict[str, int] = {}
     for index, instance in enumerate(instances):
         for protocol in instance.spec.protocols:
-            if found.get(protocol, -1) < max_ttl and is_browsed(
-                instance
-            ):  # nearly always the first has the most already
+            # Nearly always the first has the most already.
+            if found.get(protocol, -1) < max_ttl and is_browsed(instance):
                 found[protocol] = max(found.get(protocol, 0), ttl_at(index))
     return {b"_" + protocol.encode("ascii"): found[protocol] for protocol in sorted(found)}
 

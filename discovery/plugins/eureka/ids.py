@@ -41,9 +41,8 @@ class Ids:
         key = spec.key
         for id in before.keys() - after.keys():
             places = self._places.get(id, {})
-            if (
-                key.service in places and places[key.service].key == key
-            ):  # else it has come to another address meanwhile
+            if key.service in places and places[key.service].key == key:
+                # Otherwise it has come to another address meanwhile.
                 del places[key.service]
                 if not places:
                     del self._places[id]

@@ -161,10 +161,8 @@ class HistoryFile:
                 insert(self._sql, "event", rows.EVENT_WIDTH, events)
                 self._sql.execute("UPDATE life SET alive=max(alive,?)", (commits[-1].commit.wall,))
             return 0
-        except (
-            UnicodeError,
-            OverflowError,
-        ):  # text that is no UTF-8, a number that is no 64 bits: one row must not stop the rest
+        except (UnicodeError, OverflowError):
+            # Text that is no UTF-8, a number that is no 64 bits: one row must not stop the rest.
             with sqlite.transaction(self._sql):
                 return sum(not self._fits(row) for row in events)
 

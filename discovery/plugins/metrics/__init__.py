@@ -100,9 +100,8 @@ class Metrics(Plugin):
         self._lag.stop()
 
     async def show(self, request: Request) -> Answer:
-        if (
-            self._page is None
-        ):  # prometheus-client takes 20 ms to import: no start waits for that, and no turn of the loop
+        if self._page is None:
+            # 20 ms for prometheus-client: no start waits for that, and no turn of the loop.
             self._page = await asyncio.to_thread(import_module, "discovery.plugins.metrics.page")
         text, content_type = await self._page.page(self._metrics, request.header(b"accept") or "")
         return Answer(200, text, {"Cache-Control": "no-store"}, media=content_type)

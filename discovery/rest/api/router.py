@@ -105,10 +105,8 @@ def _path(path: str, methods: dict[str, Route]) -> _Path:
 
     some = next(iter(methods.values()))
     read, write = Right.READ, Right.WRITE
-    if {route.right for route in methods.values()} in (
-        {Right.NONE},
-        {Right.ADMIN},
-    ):  # else it takes more rights rather than less
+    # Where the rights of its methods differ, another method takes more rights rather than less.
+    if {route.right for route in methods.values()} in ({Right.NONE}, {Right.ADMIN}):
         read = write = some.right
     other = replace(some, method="", handler=refuse, right=read, kind=Kind.OPERATION, kept=None)
     slash = "/?" if some.manners.slash else ""

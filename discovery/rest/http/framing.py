@@ -209,9 +209,8 @@ class Framer:
             raise _unreadable(_HEAD_TOO_LARGE)
         if b"," in headers.get(b"host", b"," if request.version == "1.1" else b""):  # RFC 9112 §3.2
             raise _unreadable("it needs one Host field")
-        if (
-            b"transfer-encoding" in headers and headers[b"transfer-encoding"].strip().lower() != b"chunked"
-        ):  # RFC 9112 §6.1
+        if b"transfer-encoding" in headers and headers[b"transfer-encoding"].strip().lower() != b"chunked":
+            # RFC 9112 §6.1.
             raise HttpError.usual("CODING_UNSUPPORTED")
         if b"expect" in headers and headers[b"expect"].strip().lower() != b"100-continue":
             raise HttpError.usual("EXPECTATION_FAILED")

@@ -230,9 +230,8 @@ class Polls:
 
     def _wake(self, service: str | None) -> None:
         for group in self._waiting.pop(service).values():
-            if (
-                service is not None and service[0] == "\0"
-            ):  # told later, of several changes together: some know all of them
+            if service is not None and service[0] == "\0":
+                # Told later, of several changes together: some know all of them.
                 self._keep(service, group, [poll for poll in group.polls if self._has_to_wait(service, poll.wait.seen)])
             turns().add(partial(self._answer, group))
 

@@ -47,9 +47,8 @@ class Shown:
         text = orjson.dumps(views.resolved(entry, now, self._times)).decode()
         first, _, rest = text.partition(_STATUS)  # no id or address has a quotation mark
         kept = (entry.instance, first + _STATUS, _REST + rest.partition(_REST)[2])
-        if (
-            entry.output is None and entry.instance.spec.extra_octets <= MAX_EXTRA
-        ):  # what it says may change without the instance
+        if entry.output is None and entry.instance.spec.extra_octets <= MAX_EXTRA:
+            # An output may change without the instance.
             if len(self._kept) >= MAX_KEPT:
                 self._kept.clear()
             self._kept[entry.instance.id] = kept
