@@ -11,9 +11,10 @@ INDEX = "X-Registry-Index"
 RESOLVE = "/resolve/user-service"
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status"),
-    [
+async def test_every_answer_that_is_about_no_service_has_the_registrys(api: Api) -> None:
+    await api.register()
+    await api.register(name="other")
+    asked: list[tuple[str, str, object, int]] = [
         ("GET", "/services", None, 200),
         ("GET", "/services?limit=5", None, 200),
         ("HEAD", "/services", None, 200),
@@ -30,15 +31,10 @@ RESOLVE = "/resolve/user-service"
         ("POST", "/heartbeat", USER | {"port": 9}, 404),
         ("OPTIONS", "/", None, 200),
         ("GET", "/dns-query", None, 404),
-    ],
-)
-async def test_every_answer_that_is_about_no_service_has_the_registrys(
-    api: Api, method: str, path: str, body: object, status: int
-) -> None:
-    await api.register()
-    await api.register(name="other")
-    reply = await api.request(method, path, body)
-    assert (reply.status, reply.headers[INDEX]) == (status, str(api.registry.index))
+    ]
+    for method, path, body, status in asked:
+        reply = await api.request(method, path, body)
+        assert (reply.status, reply.headers[INDEX]) == (status, str(api.registry.index)), (method, path)
 
 
 async def test_a_service_has_that_of_its_last_change(api: Api) -> None:

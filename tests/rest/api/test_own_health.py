@@ -99,16 +99,14 @@ BAD: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bad", BAD, ids=[repr(bad)[:50] for bad in BAD])
-async def test_what_is_no_health_is_told_by_its_field_and_changes_nothing(api: Api, bad: dict[str, Any]) -> None:
+async def test_what_is_no_health_is_told_by_its_field_and_changes_nothing(api: Api) -> None:
     await api.register()
-    field = "output" if "output" in bad else "health"
-    reply = await api.request("PUT", "/instances", USER | bad)
-    assert_error(reply, 400)
-    assert field in reply.body["message"]
-    if "health" in bad:
-        (unknown,) = (await beat(api, **bad))["unknown"]
-        assert f"instances[0].{field}" in unknown["message"]
+    for bad in BAD:
+        field = "output" if "output" in bad else "health"
+        assert_error(await api.request("PUT", "/instances", USER | bad), 400, field)
+        if "health" in bad:
+            (unknown,) = (await beat(api, **bad))["unknown"]
+            assert f"instances[0].{field}" in unknown["message"]
     assert (await shown(api))["status"] == "healthy"
 
 

@@ -22,25 +22,6 @@ async def test_an_instance_leaves(api: Api) -> None:
     assert left["port"] == 3002
 
 
-async def test_a_service_goes_with_its_last_instance(api: Api) -> None:
-    await api.register()
-    await api.delete(PATH.replace("user", "USER"))
-    assert (await api.get("/services")).body["services"] == {}
-
-
-@pytest.mark.parametrize(
-    ("query", "said"),
-    [("", "ip"), ("?ip=127.0.0.1", "port"), ("?port=3001", "ip"), ("?IP=127.0.0.1&port=3001", "ip")],
-)
-async def test_a_missing_parameter_is_a_400_with_an_example(api: Api, query: str, said: str) -> None:
-    await api.register()
-    before = api.state()
-    reply = await api.delete(f"/services/user-service/instances{query}")
-    assert_error(reply, 400, said)
-    assert "/services/" in str(reply.body["example"])
-    assert api.state() == before
-
-
 @pytest.mark.parametrize(
     "path",
     [PATH.replace("user", "other"), PATH.replace("127.0.0.1", "127.0.0.2"), PATH.replace("3001", "3002")],
@@ -50,17 +31,6 @@ async def test_an_unknown_instance_is_a_404(api: Api, path: str) -> None:
     before = api.state()
     assert_error(await api.delete(path), 404)
     assert api.state() == before
-
-
-async def test_an_unhealthy_instance_can_be_removed(api: Api) -> None:
-    await api.register()
-    api.forward(11)
-    assert (await api.delete(PATH)).status == 200
-
-
-async def test_an_address_is_found_in_any_spelling(api: Api) -> None:
-    await api.register(ip="2001:db8::1")
-    assert (await api.delete("/services/user-service/instances?ip=2001:DB8:0:0::1&port=3001")).status == 200
 
 
 async def test_a_service_leaves_whole(api: Api) -> None:
@@ -73,14 +43,6 @@ async def test_a_service_leaves_whole(api: Api) -> None:
     assert isinstance(reply.body.pop("message"), str)
     assert reply.body == {"serviceName": "User-Service", "instancesRemoved": 2}
     assert list((await api.get("/services")).body["services"]) == ["other"]
-
-
-async def test_a_removed_service_is_named_as_first_registered_even_when_its_first_instance_left(api: Api) -> None:
-    await api.register(name="User-Service")
-    await api.register(port=3002)
-    await api.delete(PATH)
-    assert list((await api.get("/services")).body["services"]) == ["User-Service"]
-    assert (await api.delete("/services/user-service")).body["serviceName"] == "User-Service"
 
 
 async def test_an_unknown_service_is_a_404(api: Api) -> None:
