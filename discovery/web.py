@@ -22,14 +22,13 @@ from discovery.plugins import Seams
 from discovery.rest.api.batches import Batches
 from discovery.rest.api.beating import Beating, Reporting
 from discovery.rest.api.dns import Dig, DnsOverHttps, Place, Respond
-from discovery.rest.api.documents import Documents
 from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
 from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.route import Right
 from discovery.rest.api.router import Router
-from discovery.rest.api.server.server import Check, ServerItself
+from discovery.rest.api.server.server import Check, Documents, ServerItself
 from discovery.rest.api.services.listing import Listing
 from discovery.rest.api.services.one import OneService
 from discovery.rest.api.services.removing import Removing

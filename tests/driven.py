@@ -26,8 +26,8 @@ from discovery.store.registration import Deregister, Register, Revive, Upsert
 from discovery.store.registry import Registry
 from discovery.store.rules import catch_up, override_status
 from discovery.store.service import Entry
-from discovery.store.snapshot import Snapshot
 from discovery.store.transaction import Transaction
+from discovery.store.values import Snapshot
 from discovery.store.write import Write
 
 T = TypeVar("T")

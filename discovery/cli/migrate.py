@@ -27,7 +27,7 @@ from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.lock import Lock
 from discovery.rest.api.times import iso
 from discovery.settings import Settings
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 
 
 def migrate(

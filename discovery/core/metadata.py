@@ -1,11 +1,11 @@
-"""Metadata: a JSON object that a service says of itself, kept packed (`packed_json`)."""
+"""Metadata: a JSON object that a service says of itself, kept packed (`exact_json`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from discovery.core import exact_json, packed_json
+from discovery.core import exact_json
 from discovery.core.errors import InvalidField
 
 MAX_BYTES = 16 * 1024
@@ -21,7 +21,7 @@ def pack(metadata: object, field: str = "metadata") -> bytes:
         return EMPTY
     if not isinstance(metadata, dict):
         raise InvalidField(field, "must be a JSON object")
-    return packed_json.pack(metadata, field, MAX_BYTES, MAX_DEPTH)
+    return exact_json.pack(metadata, field, MAX_BYTES, MAX_DEPTH)
 
 
 def texts(said: Mapping[str, Any]) -> dict[str, str]:

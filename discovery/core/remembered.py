@@ -9,7 +9,7 @@ from typing import Any
 
 from discovery.core import exact_json
 from discovery.core.errors import InvalidField
-from discovery.core.packed_json import pack, too_large
+from discovery.core.exact_json import pack, too_large
 from discovery.core.shared import shared
 
 # Octets of an instance's attachments together, and of a document; every node has them in memory.

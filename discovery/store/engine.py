@@ -16,8 +16,8 @@ from discovery.core.warning import Concern
 from discovery.store.registration import ReportCheck
 from discovery.store.registry import Registry
 from discovery.store.service import Entry
-from discovery.store.snapshot import Snapshot
 from discovery.store.transaction import Authorize
+from discovery.store.values import Snapshot
 from discovery.store.write import Write
 
 T = TypeVar("T")

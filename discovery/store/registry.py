@@ -26,9 +26,9 @@ from discovery.store.checked_lease import CheckedLease
 from discovery.store.expiry import Expire
 from discovery.store.rules import living
 from discovery.store.service import Entry
-from discovery.store.snapshot import Snapshot
 from discovery.store.state import State, Unsettled
 from discovery.store.transaction import MAX_EVENTS, Authorize, Transaction
+from discovery.store.values import Snapshot
 from discovery.store.write import Write
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from discovery.store.expiry import Expire
 from discovery.store.fits import DoesNotFit
 from discovery.store.operations import DeregisterMany, Drain
 from discovery.store.registration import Deregister, Register
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from discovery.store.write import Write
 from tests.driven import Checked
 from tests.store.making import INTERVAL, START, TTL, WALL, Log, a_registry, spec

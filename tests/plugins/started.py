@@ -30,7 +30,7 @@ from discovery.rest.guard.admission import Admit
 from discovery.settings import Settings
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 
 LIMIT = 60.0
 ZONE = """$ORIGIN svc.local.

@@ -28,14 +28,13 @@ from discovery.core.warning import Concern, WarningList
 from discovery.engines.local import LocalEngine
 from discovery.rest.api.batches import Batches
 from discovery.rest.api.beating import Beating, Reporting
-from discovery.rest.api.documents import Documents
 from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
 from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.route import Handler, Kind, Right, Route
 from discovery.rest.api.router import Router
-from discovery.rest.api.server.server import ServerItself
+from discovery.rest.api.server.server import Documents, ServerItself
 from discovery.rest.api.services.listing import Listing
 from discovery.rest.api.services.one import OneService
 from discovery.rest.api.services.removing import Removing

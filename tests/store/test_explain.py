@@ -19,8 +19,8 @@ from discovery.store.operations import Drain, Maintain
 from discovery.store.refused import Why
 from discovery.store.registration import Register, Report
 from discovery.store.service import Entry, NodeStatus, Override, Service, served
-from discovery.store.snapshot import Snapshot
 from discovery.store.state import CheckResult
+from discovery.store.values import Snapshot
 from tests.driven import APART, DrivenRegistry
 from tests.store.making import ALL, INTERVAL, START, TTL, WALL, a_registry, an_entry, braked, crowd, spec
 

@@ -30,7 +30,7 @@ from discovery.engines.etcd.settings import EtcdSettings
 from discovery.engines.etcd.unreadable import shown
 from discovery.engines.etcd.waiting import service_of
 from discovery.store.registry import Registry
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 
 
 class Cluster(NamedTuple):

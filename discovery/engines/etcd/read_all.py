@@ -15,7 +15,7 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import Change, end_of
 from discovery.engines.etcd.unreadable import Unreadable, UnreadableKeys
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from discovery.system.turns import turns
 
 # Keys of one page of a range read: 1 ms for etcd, and 28 µs each here.

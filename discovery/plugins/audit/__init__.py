@@ -26,7 +26,7 @@ from discovery.plugins.audit.file import AuditFile
 from discovery.plugins.audit.routes import AuditRoutes
 from discovery.store.engine import Engine
 from discovery.store.registry import Registry
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from discovery.store.write import Write
 from discovery.system.background_writer import BackgroundWriter, WriteRefused
 from discovery.system.env import EnvSettings

@@ -33,8 +33,7 @@ from discovery.plugins.journal.lock import Lock
 from discovery.store.engine import Engine
 from discovery.store.errors import NotDurable
 from discovery.store.registry import Registry
-from discovery.store.snapshot import Snapshot
-from discovery.store.values import Tombstones
+from discovery.store.values import Snapshot, Tombstones
 from discovery.system.background_writer import WriteRefused
 from discovery.system.env import EnvSettings
 

@@ -22,7 +22,7 @@ from discovery.plugins.journal.errors import CannotRead, CannotWrite
 from discovery.plugins.journal.inspection import inspect, reading, snapshot_of
 from discovery.plugins.journal.lock import Lock, give_to_owner
 from discovery.plugins.journal.schema import PUT_META, translated_errors
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from discovery.system.in_place import put_in_place
 from discovery.system.sqlite import BESIDE, beside, opened, remove
 

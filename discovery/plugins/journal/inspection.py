@@ -19,8 +19,7 @@ from discovery.core.maintenance import MAX_SECONDS
 from discovery.plugins.journal import rows, wal
 from discovery.plugins.journal.errors import CannotRead, Damaged, NewerFormat
 from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT, migrate, tables, translated_errors
-from discovery.store.snapshot import Snapshot
-from discovery.store.values import MAX_BURIED
+from discovery.store.values import MAX_BURIED, Snapshot
 from discovery.system.sqlite import pragma
 
 # More seconds than this are a clock that was wrong.

@@ -15,7 +15,7 @@ from discovery.plugins.audit import make
 from discovery.store.errors import NotDurable, UnknownInstance
 from discovery.store.operations import Drain
 from discovery.store.registration import Deregister, Register
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from discovery.store.write import Write
 from tests.plugins.audit.house import MIB, Held, a_house
 from tests.store.making import START, a_registry, spec

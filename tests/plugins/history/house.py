@@ -16,7 +16,7 @@ from discovery.plugins.history.folder import Folder
 from discovery.plugins.history.reading import Reading
 from discovery.plugins.history.recorder import Recorder
 from discovery.store.service import Service
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from tests.store.making import a_registry
 
 # An hour before midnight, UTC.

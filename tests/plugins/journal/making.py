@@ -23,7 +23,7 @@ from discovery.plugins.journal import rows, schema
 from discovery.plugins.journal.database import Database, Op, create
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.inspection import inspect
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from tests.store.making import WALL
 from tests.stories.process import ROOT
 

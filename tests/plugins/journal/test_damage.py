@@ -14,7 +14,7 @@ import pytest
 from discovery.plugins.journal.errors import Damaged, NewerFormat
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.inspection import inspect
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from tests.examples import examples
 from tests.plugins.journal.making import (
     a_database,

@@ -17,7 +17,7 @@ from discovery.plugins.journal.errors import CannotWrite, Damaged, NewerFormat
 from discovery.plugins.journal.files import FILE
 from discovery.plugins.journal.inspection import inspect
 from discovery.plugins.journal.schema import APPLICATION_ID, FORMAT
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from tests.plugins.journal.making import (
     TOMBSTONES,
     VALUES,

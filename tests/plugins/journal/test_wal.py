@@ -16,7 +16,7 @@ from discovery.core.instance import Instance
 from discovery.plugins.journal import wal as wals
 from discovery.plugins.journal.errors import Damaged
 from discovery.plugins.journal.files import FILE
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from tests.examples import examples
 from tests.plugins.journal.making import (
     LIMIT,

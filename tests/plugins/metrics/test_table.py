@@ -16,7 +16,7 @@ from discovery.plugins.metrics.page import page
 from discovery.plugins.metrics.table import MAX_SERVICES, Expirations, metrics_of_registry, metrics_per_service
 from discovery.rest.http.traffic import Traffic
 from discovery.store.registration import Report
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from tests.routes import asked
 from tests.store.making import ALL, START, TTL, WALL, a_registry, braked, crowd, spec
 

@@ -9,7 +9,7 @@ import pytest
 
 from discovery.store.engine import WriteSeams
 from discovery.store.errors import NotDurable
-from discovery.store.snapshot import Snapshot
+from discovery.store.values import Snapshot
 from tests.rest.harness import USER, Api, assert_error, serving
 
 REASON = "database or disk is full"

@@ -1,25 +1,32 @@
-"""What the server says of itself: whether it lives, whether it can be asked, and its counters."""
+"""What the server says of itself: whether it lives, whether it can be asked, its counters; and what its plugins remember."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
+
+import orjson
 
 from discovery import __version__
 from discovery.core.caller import Caller
-from discovery.core.schema import FLAG, TEXT, WHOLE, by_name, described, list_of, or_null
+from discovery.core.schema import ANY, FLAG, TEXT, WHOLE, by_name, described, list_of, or_null
 from discovery.core.status import Status
 from discovery.core.warning import WarningList
 from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Json
 from discovery.rest.api.errors import HttpError
+from discovery.rest.api.example import Example
+from discovery.rest.api.parameters import text, whole
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
-from discovery.rest.api.route import Kind, Right, Route, without_query
-from discovery.rest.api.shapes import READY_WARNING, STATUS, TIME, Shape, like, reply
+from discovery.rest.api.route import STORED, Kind, Right, Route, without_query
+from discovery.rest.api.shapes import READY_WARNING, STATUS, TIME, Shape, like, reply, said
 from discovery.rest.api.times import Times
+from discovery.store.engine import Engine
+from discovery.store.operations import MAX_KEY, PutDocument
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
 from discovery.system.turns import turns
@@ -176,3 +183,61 @@ async def count_by_status(registry: Registry, clock: Callable[[], float]) -> Map
         counts.update([entry.status_at(now) for entry in entries if entry.instance.lapsed_at is None])
         await turns().over()
     return counts
+
+
+# -- what plugins remember besides instances: an admin looks at it, and removes what belongs to a plugin that is no more
+
+_NO_DOCUMENT = "There was no such document"
+# Documents of one answer, 8 KiB each at the most.
+_MOST_DOCUMENTS = 100
+_DOCUMENTS_PAGE: Table = {
+    "limit": whole(1, _MOST_DOCUMENTS, "at most so many"),
+    "after": text(MAX_KEY, "a document's key: those behind it, in the order of the keys"),
+}
+
+
+_DOCUMENT = Shape(
+    "ShownDocument",
+    {"owner": described(or_null(TEXT), "the service whose owners may change it; null: an admin"), "content": ANY},
+)
+_DOCUMENTS = reply(
+    "DocumentsReply",
+    {"total": WHOLE, "documents": like(by_name(_DOCUMENT), {}), "next": or_null(TEXT)},
+    "`total`: of the plugin. `next`: what to send as `after`; null at the end.",
+)
+_DOCUMENT_GONE = reply("RemovedReply", {"message": said("Document removed")})
+
+
+class Documents:
+    def __init__(self, registry: Registry, engine: Engine) -> None:
+        self._registry = registry
+        self._engine = engine
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET", "/admin/documents/{plugin}", self.listed, Right.ADMIN, Kind.OPERATION, "What a plugin remembers besides instances",
+                HEADING, _DOCUMENTS, query=_DOCUMENTS_PAGE, examples=(Example(more={"total": 0, "next": None}),),
+            ),
+            Route(
+                "DELETE", "/admin/documents/{plugin}/{key}", self.remove, Right.ADMIN, Kind.OPERATION, "Remove what a plugin remembers",
+                HEADING, _DOCUMENT_GONE, codes=STORED, examples=(Example(more={"message": _NO_DOCUMENT}),),
+            ),
+        ]  # fmt: skip
+
+    def listed(self, request: Request) -> Json:
+        documents, asked = self._registry.documents(request.names["plugin"]), values_of(request)
+        limit, after = asked.get("limit", _MOST_DOCUMENTS), asked.get("after", "")
+        page = list(islice((key for key in sorted(documents) if key > after), limit + 1))
+        shown = {
+            key: {"owner": documents[key].owner, "content": orjson.Fragment(documents[key].content)}
+            for key in page[:limit]
+        }
+        return {"total": len(documents), "documents": shown, "next": page[limit - 1] if len(page) > limit else None}
+
+    async def remove(self, request: Request) -> Json:
+        """Also of one that is not there: it is not there afterwards."""
+        plugin, key = request.names["plugin"], request.names["key"]
+        known = key in self._registry.documents(plugin)
+        await self._engine.submit(PutDocument(plugin, key, None, reason=request.reason), request.caller)
+        return {"message": "Document removed" if known else _NO_DOCUMENT}
