@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.cli.live import process
+from tests.cli.live import discovery
 from tests.stories.liveness.volume import volume
 from tests.stories.process import LIMIT, ROOT, Discovery, running, until
 from tests.stories.surfaces import listed
@@ -20,9 +20,9 @@ AT = "?ip=10.0.0.1&port=3001"
 
 
 def audit(file: Path, *arguments: str) -> list[str]:
-    done = process("audit", *arguments, AUDIT_FILE=str(file))
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.splitlines()
+    done = discovery("audit", *arguments, AUDIT_FILE=str(file))
+    assert (done.status, done.err) == (0, "")
+    return done.out.splitlines()
 
 
 def audited(file: Path, *arguments: str) -> list[dict[str, Any]]:
@@ -134,9 +134,9 @@ def test_when_the_disk_is_full_writes_go_on_and_their_lines_come_later(tmp_path:
             until(lambda: "No space left" in str(listed(server, "audit_failing")))
             small.free()
             until(lambda: listed(server, "audit_failing") is None)
-            assert len([line for line in server.log if "audit.jsonl cannot be written" in line]) == 2, (
-                "it began, and ended"
-            )
+            until(
+                lambda: len([line for line in server.log if "audit.jsonl cannot be written" in line]) == 2
+            )  # it began, and ended
             server.register("web", "10.0.0.1", 41)
             assert server.stop() == 0
             assert [line["instance"]["port"] for line in audited(file)] == list(range(1, 42))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 
 import pytest
 
-from tests.stories.process import LIMIT, Discovery, environment, running
+from tests.stories.nursery import Fork
+from tests.stories.process import LIMIT, ROOT, Discovery, environment, running
 
 
 def test_it_says_where_it_listens_and_then_ready(server: Discovery) -> None:
@@ -36,17 +35,11 @@ def test_a_signal_ends_it_with_status_0(server: Discovery, signum: int) -> None:
     ],
 )
 def test_a_bad_setting_is_named_and_ends_it_with_status_2(settings: dict[str, str], said: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "discovery"],
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert said in ended.stderr
-    assert "Traceback" not in ended.stderr
+    server = Fork(ROOT, environment(**settings))
+    out, err = server.communicate(LIMIT)
+    assert (server.wait(), out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
 
 
 def test_a_port_in_use_is_named(server: Discovery) -> None:

@@ -49,6 +49,7 @@ class Clients(threading.Thread):
             for name in SERVICES:
                 self.failed += [f"{name} {number}" for number, found in enumerate(self._found) if not found(name)]
             self.rounds += 1
+            self._end.wait(0.1)  # a round is sixty questions
 
     def end(self) -> None:
         self._end.set()

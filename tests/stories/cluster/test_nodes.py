@@ -186,6 +186,7 @@ def test_a_node_is_killed_while_dig_loops_at_all_and_nobody_is_lost(tmp_path: Pa
         ends = time.monotonic() + TTL + 2 * FLUSH + 1
         while time.monotonic() < ends:
             all_dig_everybody()
+            time.sleep(0.05)
         assert not crowd.forgotten
         for node in left:
             assert metric(node, 'discovery_engine_other_nodes{state="silent"}') == 1

@@ -96,6 +96,7 @@ def test_it_survives_kill_9_and_ends_by_itself(tmp_path: Path) -> None:
         asked = time.time()
         while dig(server, "shop.svc.local", "A").rdata == {KEPT}:
             assert asked < ends + 0.1, "out, and its window was over when it was asked for"
+            time.sleep(0.02)
             asked = time.time()
         late = time.time() - ends
         print(

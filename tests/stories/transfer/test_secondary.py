@@ -93,7 +93,7 @@ def register(place: Namespace) -> None:
         )
 
 
-@pytest.fixture(params=["knot", "bind"])
+@pytest.fixture(params=["bind", pytest.param("knot", marks=pytest.mark.with_all)])
 def start(request: Any) -> Start:
     return {"knot": knot, "bind": bind}[request.param]
 
