@@ -26,8 +26,13 @@ class Host(NamedTuple):
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
         sent = {"X-Forwarded-For": self.address, **({"X-Consul-Token": self.token} if self.token else {}), **headers}
+        return await self.natively(method, f"/v1{path}", body, **sent)
+
+    async def natively(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
+        """By another API, as the proxy itself."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        async with self.it.session.request(method, f"{self.it.http}/v1{path}", data=data, headers=sent) as response:
+        sent = headers or {"Content-Type": "application/json"}
+        async with self.it.session.request(method, self.it.http + path, data=data, headers=sent) as response:
             text = await response.text(errors="replace")
             found = json.loads(text) if response.content_type == "application/json" else text
             return Reply(response.status, found, int(response.headers.get("X-Consul-Index", 0)))

@@ -69,23 +69,20 @@ async def test_what_is_known_at_one_other_host_is_found_by_who_reads(one: Host, 
 async def test_peers_at_one_address_share_an_instance_and_each_takes_itself_out(one: Host) -> None:
     await one.register(ID="a", Tags=["blue"], Meta={"v": "1"}, Check=TTL)
     await one.register(ID="b", Tags=["green"], Check=TTL)
-    assert (await one.it.session.get(one.it.http + "/services/web")).status == 200
+    assert (await one.natively("GET", "/services/web")).status == 200
     rows = {row["ServiceID"]: row for row in await one.get("/catalog/service/web")}
     assert {id: (row["ServiceTags"], row["ServiceMeta"]) for id, row in rows.items()} == {
         "a": (["blue"], {"v": "1"}), "b": (["green"], {}),
     }  # fmt: skip
     assert [row["ServiceID"] for row in await one.get("/catalog/service/web?tag=blue")] == ["a"]
-    async with one.it.session.get(one.it.http + "/resolve/web") as response:
-        assert (await response.json())["instanceCount"] == 1
+    assert (await one.natively("GET", "/resolve/web")).answer["instanceCount"] == 1
     # it is healthy while one is, and each says its own
     await one.put("/agent/check/fail/service:a")
     assert await one.statuses() == {"service:a": "critical", "service:b": "passing"}
     assert await one.passing() == ["b"]
-    async with one.it.session.get(one.it.http + "/resolve/web") as response:
-        assert response.status == 200
+    assert (await one.natively("GET", "/resolve/web")).status == 200
     await one.put("/agent/check/fail/service:b")
-    async with one.it.session.get(one.it.http + "/resolve/web") as response:
-        assert response.status == 404
+    assert (await one.natively("GET", "/resolve/web")).status == 404
     await one.put("/agent/check/pass/service:a")
     await one.put("/agent/service/deregister/b")
     assert await one.passing() == ["a"]
@@ -95,10 +92,7 @@ async def test_peers_at_one_address_share_an_instance_and_each_takes_itself_out(
 
 async def test_the_last_peer_leaves_an_instance_to_whom_another_api_registered_there(one: Host) -> None:
     await one.register(ID="a", Check=TTL)
-    async with one.it.session.post(
-        one.it.http + "/eureka/apps/WEB", json=sent("e", ip="10.0.0.7", port=8080)
-    ) as response:
-        assert response.status == 204
+    assert (await one.natively("POST", "/eureka/apps/WEB", sent("e", ip="10.0.0.7", port=8080))).status == 204
     await one.register(
         ID="a", Check=TTL
     )  # after the other: an instance of Consul's has no lease, and that of Eureka's has one
@@ -108,10 +102,8 @@ async def test_the_last_peer_leaves_an_instance_to_whom_another_api_registered_t
         one.it.http + "/eureka/apps/WEB/e", headers={"Accept": "application/json"}
     ) as response:
         assert (await response.json())["instance"]["leaseInfo"]["durationInSecs"] == 25
-    async with one.it.session.get(one.it.http + "/resolve/web") as response:
-        assert response.status == 200
-    async with one.it.session.delete(one.it.http + "/eureka/apps/WEB/e") as response:
-        assert response.status == 200
+    assert (await one.natively("GET", "/resolve/web")).status == 200
+    assert (await one.natively("DELETE", "/eureka/apps/WEB/e")).status == 200
     assert await one.get("/catalog/services") == {}
 
 
@@ -125,27 +117,22 @@ async def test_the_last_peer_leaves_what_was_registered_natively_and_is_told_to_
             await one.it.register(**own)
             assert await one.statuses() == {"service:a": "passing"}
         for path in ("/register", "/heartbeat"):
-            async with one.it.session.post(one.it.http + path, json=own) as response:
-                assert (await response.json())["heartbeatIntervalMs"] <= 11_000
+            assert (await one.natively("POST", path, own)).answer["heartbeatIntervalMs"] <= 11_000
         await one.put("/agent/service/deregister/a")
         assert await one.get("/agent/services") == {}
-        async with one.it.session.get(one.it.http + "/resolve/web") as response:
-            assert (await response.json())["instanceCount"] == 1
-        async with one.it.session.delete(one.it.http + "/services/web/instances?ip=10.0.0.7&port=8080") as response:
-            assert response.status == 200
+        assert (await one.natively("GET", "/resolve/web")).answer["instanceCount"] == 1
+        assert (await one.natively("DELETE", "/services/web/instances?ip=10.0.0.7&port=8080")).status == 200
 
 
 async def test_what_another_api_says_of_a_shared_instance_is_its_health_and_no_judgement_of_the_node(one: Host) -> None:
     await one.register(ID="a")
     await one.register(ID="b", Name="api", Port=1)
     down = sent("e", ip="10.0.0.7", port=8080, status="DOWN")
-    async with one.it.session.post(one.it.http + "/eureka/apps/WEB", json=down) as response:
-        assert response.status == 204
+    assert (await one.natively("POST", "/eureka/apps/WEB", down)).status == 204
     assert (await one.passing(), await one.passing("api")) == ([], ["b"])
     [check] = await one.get("/health/checks/web")
     assert (check["CheckID"], check["Status"], check["Output"]) == ("service:a", "critical", "DOWN")
-    async with one.it.session.delete(one.it.http + "/eureka/apps/WEB/e") as response:
-        assert response.status == 200
+    assert (await one.natively("DELETE", "/eureka/apps/WEB/e")).status == 200
     assert await one.passing() == ["a"]
     assert await one.get("/health/checks/web") == []
 
@@ -250,8 +237,7 @@ async def test_maintenance_outlives_registering_again(one: Host) -> None:
     assert await one.put("/agent/maintenance?enable=true&reason=all") == 200
     await one.register(ID="c", Port=3)
     assert await one.passing() == []
-    async with one.it.session.get(one.it.http + "/resolve/web") as response:
-        assert response.status == 404
+    assert (await one.natively("GET", "/resolve/web")).status == 404
     assert "_node_maintenance" in {check["CheckID"] for check in await one.get("/health/node/web-host")}
     await one.put("/agent/maintenance?enable=false")
     assert await one.passing() == ["b", "c"]
@@ -276,8 +262,7 @@ async def test_what_has_no_agent_is_registered_by_others(one: Host) -> None:
     assert [each["CheckID"] for each in await one.get("/health/checks/db")] == ["ping"]
     await one.put("/catalog/register", {"Node": "ext", "SkipNodeUpdate": True, "Check": check | {"Status": "critical"}})
     assert await one.passing("db") == []
-    async with one.it.session.get(one.it.http + "/resolve/db") as response:
-        assert response.status == 404
+    assert (await one.natively("GET", "/resolve/db")).status == 404
     other = {"Node": "ext", "Address": "192.0.2.99", "Service": {"Service": "cache", "Port": 6379}}
     before = await one.ask("GET", "/catalog/nodes")
     await one.put("/catalog/register", other)  # the node has moved, for all that is on it
@@ -299,8 +284,7 @@ async def test_of_what_others_make_the_checks_one_that_passes_is_enough_too(one:
         check = {"Node": node, "CheckID": "ping", "ServiceID": node, "Status": status}
         body = {"Node": node, "Address": "192.0.2.9", "Service": service, "Check": check}
         assert await one.put("/catalog/register", body) == 200
-        async with one.it.session.get(one.it.http + "/resolve/db") as response:
-            return response.status == 200
+        return (await one.natively("GET", "/resolve/db")).status == 200
 
     assert not await told("x", "critical")
     assert await told("y", "passing")
@@ -309,8 +293,7 @@ async def test_of_what_others_make_the_checks_one_that_passes_is_enough_too(one:
     assert not await told("y", "critical")
     assert await told("x", "warning")
     await one.put("/catalog/deregister", {"Node": "x"})
-    async with one.it.session.get(one.it.http + "/resolve/db") as response:
-        assert response.status == 404
+    assert (await one.natively("GET", "/resolve/db")).status == 404
     await told("x", "critical")
     await told("y", "passing")
     await one.put("/catalog/deregister", {"Node": "x"})
