@@ -161,7 +161,8 @@ class Answer(NamedTuple):
     order drawn anew for every reply, `most` of them at the most (None is all), with companions that no two share; the first
     `aliases` records are none and stay in front.
     `lifetime`: the answer is the same for every client of a locality and may be kept so long; None when it may not. `by_locality`:
-    another locality may have another answer. `cut`: None is as usual.
+    another locality may have another answer. `cut`: None is as usual. `others`: the same name's answer of another type that instances
+    have, at another time within the lifetime; None: ask. Who changes an answer takes it away.
     """
 
     rcode: int = Rcode.NOERROR
@@ -178,6 +179,7 @@ class Answer(NamedTuple):
     by_locality: bool = False
     explanation: Explanation | None = None
     cut: Cut | None = None
+    others: Callable[[int, float], Answer] | None = None
 
     @classmethod
     def of(cls, answer: Iterable[RR], companions: Iterable[tuple[RR, ...]] = ()) -> Answer:

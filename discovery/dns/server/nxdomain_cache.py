@@ -81,11 +81,13 @@ class NxdomainCache:
             templates.serial, templates.by_length = serial, {}
         return templates.by_length.get(at) or templates.make(at, question)
 
-    def asked(self, question: bytes, rtype: int) -> Question | None:
+    def asked(self, question: bytes, rtype: int) -> tuple[Zone, Question] | None:
         """The same with its type, where the name is right below a zone."""
         at = question[0] + 1
         known = self._zones.get(question[at:-4])
-        return Question((question[1:at], *known.origin), rtype) if known and 1 < at <= MAX_LABEL + 1 else None
+        if known is None or not 1 < at <= MAX_LABEL + 1:
+            return None
+        return known.zone, Question((question[1:at], *known.origin), rtype)
 
     def explained(self, now: float) -> bytes:
         """The EDE option for the question whose template was given last."""

@@ -8,7 +8,7 @@ is not made of healthy instances alone says so.
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 
 from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
@@ -133,13 +133,27 @@ class ServiceZone(LiveNames):
         if match is not every:
             meant = [entry for entry in meant if match(entry.instance) is not None]
         if not meant:
-            return Answer.nxdomain(Explanation(OTHER, lambda: self.why_not(relative, now), Reason.NO_SUCH_INSTANCE))
+            return Answer.nxdomain(Explanation(OTHER, partial(self.why_not, relative, now), Reason.NO_SUCH_INSTANCE))
         entries = served(meant, now)
         if not entries:
-            return Answer.nodata(
-                Explanation(OTHER, lambda: self._none_healthy(service, meant, now), Reason.NONE_HEALTHY)
-            )
-        kind = OF_FORM[selector.form].get(qtype)
+            why_none_is = partial(self._none_healthy, service, meant, now)
+            return Answer.nodata(Explanation(OTHER, why_none_is, Reason.NONE_HEALTHY))
+        return self._of_type(relative, selector, service, meant, entries, None, qtype, now, locality)
+
+    def _of_type(
+        self,
+        relative: Name,
+        selector: Selector,
+        service: Service,
+        meant: list[Entry],
+        entries: list[Entry],
+        lifetime: Lifetime | None,
+        qtype: int,
+        now: float,
+        locality: str | None = None,
+    ) -> Answer:
+        """`entries`: those of `meant` that are served. `lifetime`: of an answer about all of these, which are healthy; None: who knows."""
+        match, kind = selector.match, OF_FORM[selector.form].get(qtype)
         if entries[0].instance.spec.is_host_name:  # one look where it has an address, as nearly always
             kind, entries = _aliased(selector.form, kind, entries, now)
         candidates = candidates_of(entries, kind)
@@ -158,7 +172,7 @@ class ServiceZone(LiveNames):
         chosen = as_many_as_fit(candidates, kind, behind, now)
         whole = len(chosen) == len(candidates)
         about = chosen or entries  # a negative is about all
-        stale = staleness(self._registry, service.name, about, now)
+        stale = None if lifetime else staleness(self._registry, service.name, about, now)
         if stale:
             leases = [entry.effective_lease(now) for entry in about]
             instances = [as_offered(entry, now) for entry in chosen]
@@ -168,16 +182,21 @@ class ServiceZone(LiveNames):
         if near is not None and near.until < math.inf:
             leases.append(Lease(Term(near.until - now), now))
         if behind:
-            instances = [
-                after(each) if id(one) in behind else each for one, each in zip(chosen, instances, strict=True)
-            ]
-        lifetime = Lifetime(service.folded, leases, longest_ttl(self.ttl, stale), now)
+            instances = _put_behind(behind, chosen, instances)
+        is_all = len(about) == len(entries)
+        if lifetime is None or not is_all:
+            lifetime = Lifetime(service.folded, leases, longest_ttl(self.ttl, stale), now)
+        others = None
+        if is_all and selector is _ALL and stale is None and locality is None and kind is not ALIAS:
+            others = partial(self._of_type, relative, selector, service, entries, entries, lifetime)
         kept = lifetime if whole else None  # a part is not kept: the next question is answered from another one
         live = Live(selector.form, self._origin, (*relative, *self._origin), service, instances, match, lifetime.ttl)
         made = kind.make(live, kind.type) if kind else None
         if made is None or not made.answer:  # always complete: over TCP there would be no more
             why = _no_such_type(service.name, selector.form, kind)
-            return Answer(explanation=why if whole else _none_so_far(service.name, chosen, candidates), lifetime=kept)
+            if not whole:
+                why = _none_so_far(service.name, chosen, candidates)
+            return Answer(explanation=why, lifetime=kept, others=others)
         most = 1 if kind is ALIAS else self._most_of(entries)
         explanation = stale
         if near is not None and not stale:
@@ -193,6 +212,7 @@ class ServiceZone(LiveNames):
             lifetime=kept,
             by_locality=by_locality,
             explanation=explanation,
+            others=others,
         )
 
     def _near(
@@ -257,6 +277,10 @@ def _aliased(
     preferred = [entry for entry in entries if not entry.suspect(now)] or entries
     found = aliased(form, [as_offered(entry, now) for entry in preferred])
     return (ALIAS, [preferred[index] for index in found]) if found else (kind, entries)
+
+
+def _put_behind(behind: frozenset[int], entries: list[Entry], instances: list[Instance]) -> list[Instance]:
+    return [after(each) if id(one) in behind else each for one, each in zip(entries, instances, strict=True)]
 
 
 def _none_so_far(name: str, chosen: list[Entry], candidates: list[Entry]) -> Explanation:

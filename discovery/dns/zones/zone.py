@@ -6,6 +6,7 @@ Fixed records win over live names; wildcards of the file come last, for names th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from discovery.dns.message.names import Name, to_text
 from discovery.dns.message.values import OTHER, RR, Answer, Explanation, Question, Rcode, Type
@@ -84,15 +85,15 @@ class Zone:
         """`question.name` is at or below the origin; an alias is answered and not followed. `locality`: as a Transport has it."""
         if question.type == Type.ANY:
             return self._any(question, now)
-        return self._finished(self._find(question.name, question.type, now, locality), question.name, now)
+        return self.finished(self._find(question.name, question.type, now, locality), question.name, now)
 
-    def _finished(self, answer: Answer, name: Name, now: float) -> Answer:
+    def finished(self, answer: Answer, name: Name, now: float) -> Answer:
         """With the SOA, if it says no to `name`."""
         if not answer.negative:
             return answer
         explanation = answer.explanation
         if explanation is None and answer.rcode == Rcode.NXDOMAIN:
-            explanation = Explanation(OTHER, lambda: self.why_not(name, now))
+            explanation = Explanation(OTHER, partial(self.why_not, name, now))
         return answer._replace(authority=(self._soas()[2],), explanation=explanation)
 
     def why_not(self, name: Name, now: float) -> str:
@@ -109,7 +110,7 @@ class Zone:
         found = self._find(question.name, Type.HINFO, now)
         if found.negative and found.rcode == Rcode.NOERROR:
             return Answer.of([RR(question.name, Type.HINFO, _HINFO_TTL, _HINFO)])
-        return self._finished(found, question.name, now)
+        return self.finished(found, question.name, now)
 
     def _find(self, name: Name, qtype: int, now: float, locality: str | None = None) -> Answer:
         if qtype == Type.SOA and name == self.origin:

@@ -50,7 +50,7 @@ def world_of(*services: str, records: str = "", **settings: Any) -> World:
     return world
 
 
-EIGHT = 8 * (1000 + 2 * 16)  # octets that eight answers of one address take
+EIGHT = 8 * (hot._OBJECTS + 2 * 16)  # octets that eight answers of one address take
 COOKIE = dns.edns.CookieOption(b"8 octets", b"")
 SHAPES: list[dict[str, Any]] = [
     {},
@@ -98,6 +98,24 @@ def test_every_form_of_name_is_kept(name: str) -> None:
     for _ in range(5):
         assert outcome(world.ask(f"{name}.svc.local", "SRV")) == "ANSWER"
     assert world.asked == 1
+
+
+def test_another_type_about_a_name_is_looked_up_only_once_something_may_have_changed() -> None:
+    world = World(hot=True, lease=10.0)
+    world.add("web", "10.0.0.1")
+    world.add("web", "2001:db8::1", ttl=2)
+    assert len(world.ask("web.svc.local", "A").answer) == 1, (
+        "it is not about all, and ends with another lease than theirs"
+    )
+    assert len(world.ask("web.svc.local", "SRV", now=1.5).answer) == 2
+    assert world.asked == 2
+    assert outcome(world.ask("web.svc.local", "AAAA", now=1.5)) == "ANSWER"
+    assert world.asked == 2
+    assert len(world.ask("web.svc.local", "TXT", now=2.0).answer) == 1, "nobody has told of the lease that is over"
+    assert outcome(world.ask("web.svc.local", "AAAA", now=2.0)) == "NODATA"
+    assert world.asked == 3
+    world.add("web", "2001:db8::2", now=2.0)
+    assert data(world.ask("web.svc.local", "AAAA", now=2.0).answer) == ["2001:db8::2"]
 
 
 def test_nodata_of_a_healthy_service_is_kept_until_the_serial_moves() -> None:
