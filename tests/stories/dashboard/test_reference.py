@@ -14,7 +14,7 @@ from tests.stories.dashboard.visits import DESKTOP, PHONE, Scheme, Visits
 from tests.stories.process import running
 
 TOKENS: Any = {"API_TOKEN": "a-secret-of-the-tests", "REQUIRE_READ_TOKEN": "true"}
-BODY = {"name": "user-service", "ip": "10.0.0.7", "port": 3001}
+BODY = {"name": "user-service", "ip": "10.0.0.7", "port": 3001, "ttl": 600}
 
 
 def opened(page: Page, operation: str) -> Locator:

@@ -61,7 +61,7 @@ def haproxy(
         "tcp@127.0.0.1:8600": f"{way}127.0.0.1:{dns}",
         "65535": "65535" if way == TCP else str(size),
         "bind 127.0.0.1:8080\n": f"bind 127.0.0.1:{port}{_MORE}",
-        "user 30 _user-service._tcp.svc.local": f"user 60 _web{names}",
+        "user 30 _user-service._tcp.svc.local": f"user 100 _web{names}",
     }.items():
         assert theirs in lines
         lines = lines.replace(theirs, ours)

@@ -18,7 +18,7 @@ IP = "127.0.0.1"
 
 @pytest.fixture
 def server() -> Iterator[Discovery]:
-    with running(HEARTBEAT_TIMEOUT_SECONDS=600, CLEANUP_INTERVAL_SECONDS=5, MAX_INSTANCES_PER_SERVICE=30) as server:
+    with running(HEARTBEAT_TIMEOUT_SECONDS=600, CLEANUP_INTERVAL_SECONDS=5, MAX_INSTANCES_PER_SERVICE=100) as server:
         yield server
 
 
@@ -76,7 +76,7 @@ def test_when_the_last_one_dies_nobody_gets_requests(server: Discovery, proxy: H
     follows(proxy, ports[1])
 
 
-@pytest.mark.parametrize(("way", "instances"), [(TCP, 30), (UDP, 20)])
+@pytest.mark.parametrize(("way", "instances"), [(TCP, 100), (UDP, 20)])
 def test_of_many_instances_none_is_ever_down(server: Discovery, tmp_path: Path, way: str, instances: int) -> None:
     """It takes TC for an error. 20 SRV records fit a datagram of 1232 octets without their addresses, for which it asks then."""
     expected = {f"{IP}:{20000 + number}" for number in range(instances)}
