@@ -23,7 +23,7 @@ class DoesNotFit(Exception):
 
 def check(table: Table, events: Sequence[Event]) -> None:
     """DoesNotFit."""
-    if _all_stay(table, events):
+    if _all_are_plain(table, events):
         return
     laid_over = _LaidOver(table)
     for event in events:
@@ -32,19 +32,27 @@ def check(table: Table, events: Sequence[Event]) -> None:
             raise DoesNotFit(why, about)
 
 
-def _all_stay(table: Table, events: Iterable[Event]) -> bool:
-    """Whether each is about another instance, which stays where it is: as when the brake holds a crowd. False: look more closely."""
-    seen = set()
+def _all_are_plain(table: Table, events: Iterable[Event]) -> bool:
+    """Whether each is about another instance, which is new or stays where it is: one that registers, a crowd that the brake holds. False:
+    look more closely.
+    """
+    seen = set[object]()
     for event in events:
         if isinstance(event, InstanceEvent):
             before, after = event.before, event.after
-            if before is None or after is None or after.spec is not before.spec or before.id in seen:
+            if after is None or after.id in seen:
                 return False
-            seen.add(before.id)
-            entry, name = table.find(before.id), before.spec.name
-            is_as_told = entry is not None and entry.instance is before and after.id == before.id
-            if not is_as_told or (name != event.service and fold(name) != event.service):
+            spec, entry = after.spec, table.find(after.id)
+            if before is None:
+                service, place = table.services.get(event.service), (event.service, spec.place)
+                is_free = service is None or spec.place not in service.entries
+                is_as_told = entry is None and is_free and place not in seen
+                seen.add(place)
+            else:
+                is_as_told = entry is not None and entry.instance is before and spec is before.spec
+            if not is_as_told or (spec.name != event.service and fold(spec.name) != event.service):
                 return False
+            seen.add(after.id)
     return True
 
 
