@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class DiscoveryError(Exception):
-    """`str(error)` is fit to show: what happened, to what, and what to do next. Facts are attributes."""
+    """`str(error)` is fit to show: what happened, to what, and what to do next. `facts`: what programs are told besides, as JSON."""
+
+    facts: Mapping[str, Any] = {}
 
 
 class InvalidField(DiscoveryError, ValueError):
@@ -14,6 +19,7 @@ class InvalidField(DiscoveryError, ValueError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+        self.facts = {"field": field}
 
 
 class Unauthorized(DiscoveryError):
@@ -27,13 +33,13 @@ class Unauthorized(DiscoveryError):
 
 
 class Forbidden(DiscoveryError):
-    """It is known who asks, and that he may not. `right`: the one that is missing."""
+    """It is known who asks, and that he may not: `right` is missing."""
 
     plain = "its token has not the right to it"
 
     def __init__(self, who: str, right: str) -> None:
         super().__init__(f"The token {who} has no right {right!r}")
-        self.right = right
+        self.facts = {"missing": right}
 
 
 def reason_of(error: BaseException) -> str:

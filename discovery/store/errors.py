@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from discovery.core.check import Check
 from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Instance, Key
 
+# Seconds until it is worth to ask again.
+_RETRY = 1
+
 
 class UnknownInstance(DiscoveryError):
     plain = "it is not registered"
+    facts = MappingProxyType({"suggestion": "Register the instance first: POST /register with name, ip and port"})
 
     def __init__(self, what: str) -> None:
         super().__init__(f"No instance {what} is registered")
-        self.what = what
 
     @classmethod
     def at(cls, which: Key | str) -> UnknownInstance:
@@ -29,7 +33,6 @@ class UnknownCheck(DiscoveryError):
             f"No check {which} is registered; "
             + (f"it has {known}" if known else "it has none: register it with checks")
         )
-        self.check = check
 
 
 class CheckIsMade(DiscoveryError):
@@ -40,13 +43,12 @@ class CheckIsMade(DiscoveryError):
             f"The check {check.id} of instance {instance.id} is made by the registry itself, as it is one by {check.kind}; only checks "
             "by ttl are reported"
         )
-        self.check = check.id
 
 
 class UnknownService(DiscoveryError):
     def __init__(self, name: str) -> None:
         super().__init__(f"No service {name} is registered")
-        self.name = name
+        self.facts = {"serviceName": name}
 
 
 class ServiceFull(DiscoveryError):
@@ -55,8 +57,7 @@ class ServiceFull(DiscoveryError):
             f"Service {name} has {limit} instances, the most that {setting} allows, and none that is unhealthy; "
             "deregister one or raise the limit"
         )
-        self.name = name
-        self.limit = limit
+        self.facts = {"serviceName": name, "limit": limit}
 
 
 class RegistryFull(DiscoveryError):
@@ -66,8 +67,7 @@ class RegistryFull(DiscoveryError):
         super().__init__(
             f"The registry has {limit} {what}, the most that MAX_{what.upper()} allows; deregister some or raise the limit"
         )
-        self.what = what
-        self.limit = limit
+        self.facts = {"limit": limit, "of": what}
 
 
 class PermanentRefused(DiscoveryError):
@@ -80,7 +80,7 @@ class PermanentRefused(DiscoveryError):
             if limit
             else "No instance without a lease is taken here (PERMANENT_ALLOWED=false); leave lease out and send heartbeats"
         )
-        self.limit = limit
+        self.facts = {"limit": limit}
 
 
 class NameReserved(DiscoveryError):
@@ -88,7 +88,7 @@ class NameReserved(DiscoveryError):
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"The name {name} {why}; register under another name")
-        self.name = name
+        self.facts = {"serviceName": name}
 
 
 class IdTaken(DiscoveryError):
@@ -103,7 +103,7 @@ class IdTaken(DiscoveryError):
             )
         of = "of this service " if same_service else ""
         super().__init__(f"The id {id} belongs to another instance {of}(GET /instances/{id} shows it); {what_to_do}")
-        self.id = id
+        self.facts = {"id": id}
 
 
 class TakenOver(DiscoveryError):
@@ -112,7 +112,6 @@ class TakenOver(DiscoveryError):
     def __init__(self, key: Key, origin: str | None) -> None:
         why = "registers or beats here itself" if origin is None else f"is imported from {origin}"
         super().__init__(f"{key} {why}; leave it as it is, and import it no longer")
-        self.origin = origin
 
 
 class Deregistered(DiscoveryError):
@@ -125,7 +124,7 @@ class Deregistered(DiscoveryError):
             f"{key} was deregistered, and a heartbeat does not bring it back for "
             f"another {left:.1f} s; POST /register or /registrations does"
         )
-        self.left = left
+        self.facts = {"suggestion": "Register the instance: POST /register", "retryAfterMs": round(left * 1000)}
 
 
 class NoWindow(DiscoveryError):
@@ -163,11 +162,14 @@ class NotRevoked(DiscoveryError):
 
 
 class EngineAway(DiscoveryError):
-    """What the nodes of the registry share cannot be reached: nothing can change, and nobody can say that something does not exist."""
+    """What the nodes of the registry share cannot be reached: nothing can change, and nobody can say that something does not exist.
+    `text`: where that is to be told otherwise.
+    """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"What the nodes of the registry share cannot be changed now: {reason}; try again in a moment")
-        self.reason = reason
+    def __init__(self, reason: str, text: str | None = None) -> None:
+        usual = f"What the nodes of the registry share cannot be changed now: {reason}; try again in a moment"
+        super().__init__(usual if text is None else text)
+        self.facts = {"reason": reason, "retryAfter": _RETRY}
 
 
 class UnknownForNow(EngineAway):
@@ -178,8 +180,7 @@ class EngineNotOpened(EngineAway):
     """The same at the start, in words for whoever starts the server."""
 
     def __init__(self, reason: str) -> None:
-        DiscoveryError.__init__(self, reason)
-        self.reason = reason
+        super().__init__(reason, reason)
 
 
 class NewerVersion(DiscoveryError):
@@ -199,7 +200,7 @@ class NotDurable(DiscoveryError):
         super().__init__(
             f"The registry cannot write to its disk, so nothing can change: {reason}; try again in a moment"
         )
-        self.reason = reason
+        self.facts = {"reason": reason, "retryAfter": _RETRY}
 
 
 class Moved(DiscoveryError):
@@ -212,4 +213,4 @@ class Moved(DiscoveryError):
             f"This registry has moved to {', '.join(nodes)}: registrations and heartbeats belong there; this process only answers reads, "
             "from what it knew"
         )
-        self.nodes = tuple(nodes)
+        self.facts = {"nodes": tuple(nodes)}

@@ -26,10 +26,7 @@ from discovery.store.fits import DoesNotFit
 class KeyUnreadable(EngineAway):
     def __init__(self, key: bytes, reason: str) -> None:
         text = f"the key {shown(key)} in etcd cannot be read ({reason})"
-        DiscoveryError.__init__(
-            self, f"Nobody can register here now, for {text}; whoever runs etcd repairs or deletes it"
-        )
-        self.reason = text
+        super().__init__(text, f"Nobody can register here now, for {text}; whoever runs etcd repairs or deletes it")
 
 
 class Unreadable(NamedTuple):

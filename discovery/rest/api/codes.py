@@ -4,7 +4,7 @@ docs/http.md has what each means, and the tests hold them to what the source can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -14,45 +14,35 @@ from discovery.core.instance import Instance, Key, Registration
 from discovery.rest.api.example import NOW, SERVICE, SHA256
 from discovery.store import errors
 
-Facts = Mapping[str, Any]
-
-
-def _no_facts(error: DiscoveryError) -> Facts:
-    return {}
-
 
 class Code(NamedTuple):
-    """`facts`: what else stands in the body. `of`: the error inside that has this code; None: only HTTP has it. `facts_of`: its facts."""
+    """`facts`: what else stands in the body. `of`: the error inside that has this code; None: only HTTP has it."""
 
     status: int
     message: str
     facts: Mapping[str, Any] = {}
     of: type[DiscoveryError] | None = None
-    facts_of: Callable[[Any], Facts] = _no_facts
 
     def body(self, code: str) -> dict[str, Any]:
         said = {"error": HTTPStatus(self.status).phrase, "message": self.message, "code": code}
         return {**said, **self.facts, "timestamp": NOW}
 
 
-def _raised(status: int, example: DiscoveryError, facts_of: Callable[[Any], Facts] = _no_facts) -> Code:
-    return Code(status, str(example), facts_of(example), type(example), facts_of)
+def _raised(status: int, example: DiscoveryError) -> Code:
+    return Code(status, str(example), example.facts, type(example))
 
 
 _KEY = Key(SERVICE, "10.0.0.7", 3001)
 _USER = Instance(
     "user-1", 0.0, Registration(name=SERVICE, ip=_KEY.ip, port=_KEY.port, checks=(Check(kind=TTL, id="db-pool"),))
 )
-_RETRY = 1  # second
 
 CODES: Mapping[str, Code] = {
     "BAD_REQUEST": Code(400, "This is not an HTTP request that can be read: Invalid header token"),
     "BODY_MISSING": Code(400, "The request has no body; send a JSON object"),
     "BROKEN_BODY": Code(400, "The body cannot be read: Invalid character in chunk size"),
     "BROKEN_JSON": Code(400, "The body is not valid JSON: unexpected end of data: line 1 column 2 (char 1)"),
-    "INVALID_FIELD": _raised(
-        400, InvalidField("port", "is out of range, ports go from 1 to 65535"), lambda error: {"field": error.field}
-    ),
+    "INVALID_FIELD": _raised(400, InvalidField("port", "is out of range, ports go from 1 to 65535")),
     "NOT_AN_OBJECT": Code(400, "The body must be a JSON object"),
     "NO_QUERY": Code(400, "This is no DNS query: it is a response, or too short to have an id"),
     "PARAMETER_MISSING": Code(
@@ -70,22 +60,14 @@ CODES: Mapping[str, Code] = {
     "UNAUTHORIZED": _raised(
         401, Unauthorized("The token in Authorization is not known here; ask whoever runs this registry for one", "")
     ),
-    "FORBIDDEN": _raised(403, Forbidden("deploy", "register:user-service"), lambda error: {"missing": error.right}),
+    "FORBIDDEN": _raised(403, Forbidden("deploy", "register:user-service")),
     "FOREIGN_ORIGIN": Code(
         403, "Pages of 'https://other.example' may not use this API; ALLOWED_ORIGINS lists those that may"
     ),
     "AUDIT_OFF": Code(404, "No audit is written here: set AUDIT_FILE to a file, and start the server again"),
     "CHECK_UNKNOWN": _raised(404, errors.UnknownCheck(_USER, "db-pol")),
-    "INSTANCE_DEREGISTERED": _raised(
-        404,
-        errors.Deregistered(_KEY, 10.0),
-        lambda error: {"suggestion": "Register the instance: POST /register", "retryAfterMs": round(error.left * 1000)},
-    ),
-    "INSTANCE_UNKNOWN": _raised(
-        404,
-        errors.UnknownInstance.at(_KEY),
-        lambda error: {"suggestion": "Register the instance first: POST /register with name, ip and port"},
-    ),
+    "INSTANCE_DEREGISTERED": _raised(404, errors.Deregistered(_KEY, 10.0)),
+    "INSTANCE_UNKNOWN": _raised(404, errors.UnknownInstance.at(_KEY)),
     "NO_HEALTHY_INSTANCE": Code(
         404,
         "Service user-service is known, but none of its 2 instances matches; see GET /services",
@@ -100,7 +82,6 @@ CODES: Mapping[str, Code] = {
         "/history?service=user-service what became of it",
         {"serviceName": SERVICE},
         errors.UnknownService,
-        lambda error: {"serviceName": error.name},
     ),
     "TOKEN_NOT_REVOKED": _raised(404, errors.NotRevoked(SHA256)),
     "TOKEN_UNKNOWN": Code(
@@ -111,15 +92,11 @@ CODES: Mapping[str, Code] = {
     "METHOD_NOT_ALLOWED": Code(405, "/register does not take GET; it takes POST"),
     "REQUEST_TIMEOUT": Code(408, "The head of a request took longer than 10 s"),
     "CHECK_IS_MADE": _raised(409, errors.CheckIsMade(_USER, Check(kind=HTTP, id="http"))),
-    "ID_TAKEN": _raised(409, errors.IdTaken("user-1"), lambda error: {"id": error.id}),
-    "NAME_RESERVED": _raised(
-        409, errors.NameReserved("ns", "has fixed records in a zone file"), lambda error: {"serviceName": error.name}
-    ),
-    "PERMANENT_REFUSED": _raised(409, errors.PermanentRefused(1000), lambda error: {"limit": error.limit}),
+    "ID_TAKEN": _raised(409, errors.IdTaken("user-1")),
+    "NAME_RESERVED": _raised(409, errors.NameReserved("ns", "has fixed records in a zone file")),
+    "PERMANENT_REFUSED": _raised(409, errors.PermanentRefused(1000)),
     "TAKEN_OVER": _raised(409, errors.TakenOver(_KEY, None)),
-    "SERVICE_FULL": _raised(
-        409, errors.ServiceFull(SERVICE, 10), lambda error: {"serviceName": error.name, "limit": error.limit}
-    ),
+    "SERVICE_FULL": _raised(409, errors.ServiceFull(SERVICE, 10)),
     "TOO_MANY_DOCUMENTS": _raised(409, errors.TooManyDocuments(10_000)),
     "TOO_MANY_REVOKED": _raised(409, errors.TooManyRevoked(2_000)),
     "TOO_MANY_WINDOWS": _raised(409, errors.TooManyWindows(1000)),
@@ -155,20 +132,14 @@ CODES: Mapping[str, Code] = {
         "Not ready: it is still being filled",
         {"ready": False, "notReady": {"registry": "it is still being filled"}, "warnings": []},
     ),
-    "STORAGE_UNAVAILABLE": _raised(
-        503, errors.NotDurable("no space"), lambda error: {"reason": error.reason, "retryAfter": _RETRY}
-    ),
-    "ENGINE_UNAVAILABLE": _raised(
-        503, errors.EngineAway("no etcd member answers"), lambda error: {"reason": error.reason, "retryAfter": _RETRY}
-    ),
-    "MOVED": _raised(503, errors.Moved(["http://10.0.0.1:3100"]), lambda error: {"nodes": error.nodes}),
+    "STORAGE_UNAVAILABLE": _raised(503, errors.NotDurable("no space")),
+    "ENGINE_UNAVAILABLE": _raised(503, errors.EngineAway("no etcd member answers")),
+    "MOVED": _raised(503, errors.Moved(["http://10.0.0.1:3100"])),
     "TOO_MANY_CONNECTIONS": Code(503, "There are too many connections; try again in a moment", {"retryAfter": 1}),
     "TOO_MANY_WATCHERS": Code(
         503, "There are too many watchers; ask without index, or try again in 5 s (MAX_WATCHERS)", {"retryAfter": 5}
     ),
     "TOO_BUSY": Code(503, "Too many large bodies are being sent at once; try again in a moment", {"retryAfter": 1}),
     "VERSION_UNSUPPORTED": Code(505, "This version of HTTP is not spoken here; use HTTP/1.1"),
-    "REGISTRY_FULL": _raised(
-        507, errors.RegistryFull("services", 10_000), lambda error: {"limit": error.limit, "of": error.what}
-    ),
+    "REGISTRY_FULL": _raised(507, errors.RegistryFull("services", 10_000)),
 }

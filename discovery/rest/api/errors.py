@@ -46,7 +46,7 @@ class HttpError(DiscoveryError):
 
 
 # The first class that fits.
-_BY_ERROR = [(each.of, code, each) for code, each in CODES.items() if each.of is not None]
+_BY_ERROR = [(each.of, code) for code, each in CODES.items() if each.of is not None]
 # Makes the answer to an error. The request: None where there was none that could be read.
 ErrorForm = Callable[[HttpError, Times, "Request | None"], Answer]
 
@@ -55,9 +55,9 @@ def failure_of(error: Exception) -> HttpError | None:
     """None when it is not foreseen."""
     if isinstance(error, HttpError):
         return error
-    for kind, code, each in _BY_ERROR:
+    for kind, code in _BY_ERROR:
         if isinstance(error, kind):
-            return HttpError(code, str(error), **each.facts_of(error))
+            return HttpError(code, str(error), **error.facts)
     return None
 
 

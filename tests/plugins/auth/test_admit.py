@@ -79,8 +79,8 @@ def status_of(error: Forbidden | Unauthorized) -> int:
 
 def missing(error: Forbidden | Unauthorized) -> str:
     assert isinstance(error, Forbidden)
-    assert repr(error.right) in str(error)
-    return error.right
+    assert repr(error.facts["missing"]) in str(error)
+    return str(error.facts["missing"])
 
 
 def test_reads_are_open_but_a_token_that_is_shown_must_be_one(house: House) -> None:

@@ -106,7 +106,7 @@ async def test_a_write_is_its_owners_or_an_admins(house: House, kind: str) -> No
     for by in (*(caller(house, name) for name in strangers), NOBODY, Caller("10.0.0.1")):
         with pytest.raises(Forbidden) as caught:
             await house.engine.submit(write, by)
-        assert caught.value.right == missing
+        assert caught.value.facts["missing"] == missing
         assert missing in str(caught.value)
     assert (house.registry.index, len(house.registry), dict(house.registry.windows)) == before
     await house.engine.submit(write, caller(house, ADMIN if missing == "admin" else OWNER))
@@ -125,7 +125,7 @@ async def test_a_missing_right_is_not_disguised_as_not_found(house: House, write
     for name in (FOREIGN, OWNER):
         with pytest.raises(Forbidden) as caught:
             await house.engine.submit(write, caller(house, name))
-        assert caught.value.right == "register:gone"
+        assert caught.value.facts["missing"] == "register:gone"
     with pytest.raises(UnknownInstance):
         await house.engine.submit(write, caller(house, ADMIN))
 
@@ -154,7 +154,7 @@ def test_a_heartbeat_is_the_owners_or_an_admins(house: House, which: Key | str) 
     for by in (*(caller(house, name) for name in (FOREIGN, READER, NONE)), NOBODY):
         with pytest.raises(Forbidden) as caught:
             house.engine.renew(which, by)
-        assert caught.value.right == OWNED
+        assert caught.value.facts["missing"] == OWNED
     assert house.registry.renewals == 0
     for name in (OWNER, ADMIN):
         assert house.engine.renew(which, caller(house, name)).instance.id == ID
@@ -164,7 +164,7 @@ def test_a_heartbeat_is_the_owners_or_an_admins(house: House, which: Key | str) 
 def test_a_heartbeat_of_what_is_foreign_and_unknown_lacks_the_right(house: House) -> None:
     with pytest.raises(Forbidden) as caught:
         house.engine.renew(Key("gone", "10.0.0.1", 80), caller(house, OWNER))
-    assert caught.value.right == "register:gone"
+    assert caught.value.facts["missing"] == "register:gone"
 
 
 async def test_a_foreign_item_of_a_batch_is_told_of_and_fails_nobody_else(tmp_path: Path) -> None:
