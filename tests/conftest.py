@@ -42,9 +42,10 @@ FIRST = (
     "stories/security/test_schemathesis.py",
     "stories/dashboard/test_night.py",
     "stories/liveness/test_kill.py",
+    "engines/etcd/test_static_stability.py",
+    "stories/client/test_run.py",
     "stories/liveness/test_brake_cut.py",
     "docs/test_cluster",
-    "stories/liveness/test_damage.py",
     "stories/container",
     "stories/installed",
     "stories/cluster",
@@ -64,6 +65,7 @@ FIRST = (
 # mark `with_all`. What they would show of ours is tested elsewhere: what is served in dns/ and rest/, how long a cache keeps it in
 # judges/test_caches.py, nodes in stories/cluster.
 WITH_ALL = (
+    "deploy/test_members.py",  # etcd with the settings of compose.cluster.yaml and kubernetes.cluster.yaml, which test_manifests.py reads
     "docs/test_cluster",  # test_cluster.py and test_cluster_recovery.py: each line of the page, with systemd and etcd
     "engines/etcd/test_chaos.py",  # stories/faults has each trouble by itself
     "engines/etcd/test_silence.py",  # test_static_stability has the same of one instance

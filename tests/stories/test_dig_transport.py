@@ -36,12 +36,6 @@ def test_the_answer_is_the_same_however_it_is_asked(fleet: Discovery, option: st
     assert (dug.edns is None) == (option == "+noedns"), "OPT only for whom sent one"
 
 
-def test_the_do_bit_comes_back_and_nothing_else_of_the_querys_edns(fleet: Discovery) -> None:
-    assert "flags: do;" in "\n".join(dig(fleet, SERVICE, "+dnssec", "+nocookie").edns or [])
-    assert "flags:;" in "\n".join(dig(fleet, SERVICE, "+nocookie", "+ednsopt=65001:beef").edns or [])
-    assert "65001" not in dig(fleet, SERVICE, "+nocookie", "+ednsopt=65001:beef").text.partition("Got answer")[2]
-
-
 @pytest.mark.parametrize("rtype", ["A", "SRV", "TXT"])
 @pytest.mark.parametrize(("option", "limit"), [("+noedns", 512), ("+bufsize=512", 512), ("+bufsize=1232", 1232)])
 def test_what_does_not_fit_is_cut_with_tc_and_complete_over_tcp(
@@ -73,24 +67,12 @@ def test_no_datagram_is_above_1232_octets_whatever_the_client_could_take(fleet: 
     assert "tc" in cut.flags
 
 
-def test_an_edns_version_that_does_not_exist_yet_is_badvers(fleet: Discovery) -> None:
-    dug = dig(fleet, SERVICE, "+edns=1", "+noednsnegotiation")
-    assert (dug.status, dug.answer) == ("BADVERS", [])
-    assert "version: 0" in "\n".join(dug.edns or [])
-    assert dig(fleet, SERVICE, "+edns=1").status == "NOERROR", "dig falls back to version 0"
-
-
 @pytest.mark.parametrize("name", ["UsEr-SeRvIcE.sVc.LoCaL", "USER-SERVICE.SVC.LOCAL", "_User-Service._TCP.svc.LOCAL"])
 def test_case_does_not_matter_and_the_question_comes_back_as_it_was_spelt(fleet: Discovery, name: str) -> None:
     dug = dig(fleet, name, "SRV")
     assert dug.question == f"{name}."
     assert len(dug.answer) == 3
     assert dig(fleet, "NoBody.SVC.local").question == "NoBody.SVC.local."
-
-
-@pytest.mark.parametrize("option", ["+opcode=IQUERY", "+opcode=STATUS", "+opcode=UPDATE"])
-def test_other_opcodes_are_not_implemented(fleet: Discovery, option: str) -> None:
-    assert dig(fleet, SERVICE, option).status == "NOTIMP"
 
 
 @pytest.mark.parametrize("rtype", ["A", "SRV", "TXT"])
