@@ -166,7 +166,7 @@ def test_an_etcd_that_has_a_registry_already_is_left_as_it_is(place: Place) -> N
 
 
 def test_what_cannot_be_done_is_said_and_leaves_no_mark(place: Place) -> None:
-    assert "There is no file" in place.migrate().err
+    assert "there is no such file" in place.migrate().err
     assert "etcd has no registry" in place.migrate("--back").err
     assert not (place.data / moved.FILE).exists()
     assert not (place.data / FILE).exists()
