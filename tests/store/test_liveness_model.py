@@ -340,8 +340,8 @@ class Liveness(RuleBasedStateMachine):
     @rule(which=KEYS)
     def a_window_ends_to_the_instant(self, which: int | Key) -> None:
         scope = self.scope(which, all=False)
-        if scope in self.judge.windows:
-            self.time_passes_untold(max(0.0, self.judge.windows[scope][1] - 0.125 - self.now))
+        if scope in self.judge.windows and self.judge.windows[scope][1] > self.now + 0.125:
+            self.time_passes_untold(self.judge.windows[scope][1] - 0.125 - self.now)
             self.advance()
             assert scope in self.judge.windows
             self.time_passes_untold(0.125)
