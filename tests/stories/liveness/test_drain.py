@@ -87,7 +87,7 @@ def test_a_caching_resolver_holds_no_answer_with_it_after_safe_after(tmp_path: P
         _fill(server)
         assert dig_through(server, port, "shop.svc.local", "A").rdata == {KEPT, DRAINED}
         safe_after = _safe_after(_drain(server))
-        assert safe_after - time.time() <= ttl, "and not later than need be"
+        assert safe_after - time.time() <= ttl + 1, "and not later than need be"
         with_it: list[float] = []
         asked = 0
         while (sent := time.time()) < safe_after + 1:
@@ -110,4 +110,4 @@ def test_no_ttl_handed_out_before_reaches_beyond_safe_after(server: Discovery) -
         reaches = max(reaches, sent + server.ask("shop.svc.local").answer[0].ttl)
     safe_after = _safe_after(_drain(server))
     print(f"the last of {asked} answers ends {(safe_after - reaches) * 1000:.1f} ms before safeAfter")
-    assert reaches <= safe_after + 0.001, "times are told in milliseconds"
+    assert reaches + 1 <= safe_after + 0.001, "a cache may count whole seconds; times are told in milliseconds"
