@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
-import tarfile
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -311,8 +309,8 @@ def _check_out(folder: Path) -> None:
     made = subprocess.run(["git", "archive", OLDER, "discovery", "zones"], cwd=ROOT, capture_output=True, check=False)
     if made.returncode:
         pytest.skip(f"this checkout has no commit {OLDER}, which is the older version")
-    with tarfile.open(fileobj=BytesIO(made.stdout)) as archive:
-        archive.extractall(folder, filter="data")
+    folder.mkdir()
+    subprocess.run(["tar", "-x", "-C", folder], input=made.stdout, check=True)  # Python 3.11.2's own has no safe way
 
 
 def _fill(etcd: EtcdCluster) -> None:
