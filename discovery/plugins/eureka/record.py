@@ -30,11 +30,11 @@ UP, UNKNOWN = "UP", "UNKNOWN"
 STATUSES = (UP, "DOWN", "STARTING", "OUT_OF_SERVICE", UNKNOWN)
 
 # Of these classes of Java alone: of another, every client of Netflix would drop the whole answer.
-_DATA_CENTERS = {
+_DATA_CENTERS = (
     "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo",
     "com.netflix.appinfo.MyDataCenterInfo",
     "com.netflix.appinfo.AmazonInfo",
-}
+)
 _DATA_CENTER_NAMES = ("MyOwn", "Netflix", "Amazon")
 _TEXTS = (
     "appGroupName", "asgName", "homePageUrl", "statusPageUrl", "healthCheckUrl", "secureHealthCheckUrl", "vipAddress", "secureVipAddress",
