@@ -157,6 +157,8 @@ class KeptBodies:
     def _end(self, key: _Key, task: asyncio.Task[_Kept | None]) -> None:
         if self._making.get(key, (None, None))[1] is task:
             del self._making[key]
+        if not task.cancelled():
+            task.exception()  # whoever asked may have left
 
     async def _make(self, key: _Key, state: Hashable, request: Request) -> _Kept | None:
         index, until = self._registry.index, await self._until(request.route.kept_seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 from collections.abc import Iterator
@@ -12,12 +13,16 @@ from unittest.mock import patch
 import pytest
 
 from discovery.core.instance import Registration
+from discovery.rest.api.answers import Answer
+from discovery.rest.api.requests import Request
 from discovery.rest.api.services.listing import Listing
+from discovery.rest.api.times import Times
 from discovery.rest.http import kept_bodies
-from discovery.rest.http.kept_bodies import MAX_FORMS
+from discovery.rest.http.kept_bodies import MAX_FORMS, KeptBodies
 from discovery.system.waiting_octets import WaitingOctets
-from tests.rest.harness import LEASE, Api, serving
+from tests.rest.harness import LEASE, Api, route, serving
 from tests.rest.wire import request, talk
+from tests.waiting import until
 
 
 @pytest.fixture(name="made")
@@ -131,3 +136,27 @@ async def test_what_is_too_long_to_be_kept_is_streamed_and_kept_packed(
         api.registry.deregister(Registration.of("service-1", "10.0.0.1", 1000).key, "", api.clock.now)
         assert (await api.get("/services")).body["totalServices"] == 99
         assert (await packed_services(api))["totalServices"] == 99
+
+
+async def test_an_error_is_nobodys_when_whoever_asked_has_left() -> None:
+    """The list is made for all, and so to its end."""
+    has_left, errors = asyncio.Event(), list[object]()
+
+    async def fails(request: Request) -> Answer:
+        await has_left.wait()
+        raise ValueError
+
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+    async with serving() as api:
+        bodies = KeptBodies(api.registry, api.clock, WaitingOctets(2**20), Times(api.clock, api.clock.wall))
+        asked = Request("GET", "/fails")
+        asked.route = route("/fails", fails)
+        asking = asyncio.create_task(bodies.answer(asked, 0))
+        await until(lambda: bodies._making)
+        asking.cancel()
+        await asyncio.wait([asking])
+        del asking
+        has_left.set()
+        await until(lambda: not bodies._making)
+        gc.collect()
+    assert errors == []
