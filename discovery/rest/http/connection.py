@@ -231,15 +231,14 @@ class Connection(Receiving):
     def _begin(self, request: Request, now: float) -> None:
         self._new = False
         self._since = now
-        if self._ordered_at < now - _ORDER_SECONDS:
-            self._ordered_at = now
-            self._limits.used(self, now)
         answer = self._front.answer(request)
-        if isinstance(answer, Answer):
-            self._send(request, answer)
-            return
         if isinstance(answer, dict):
-            self._send(request, self._front.whole(answer))
+            answer = self._front.whole(answer)
+        if isinstance(answer, Answer):
+            if self._ordered_at < now - _ORDER_SECONDS:
+                self._ordered_at = now
+                self._limits.used(self, now)
+            self._send(request, answer)
             return
         self._current, self._ordered_at = request, NEVER
         self._limits.busy(self)

@@ -111,13 +111,13 @@ class Connections:
         self.used(connection, now)
 
     def busy(self, connection: Connection) -> None:
-        """One that is `used` will not be answered in this turn: it makes way for nobody until it has been."""
-        if connection.part in _BETWEEN_TWO:
+        """It has sent a whole request that will not be answered in this turn: it makes way for nobody until it has been."""
+        if connection.part is not None:
             self._move(connection, _BUSY)
 
     def owes(self, connection: Connection) -> None:
         """It has begun another request and not sent the rest."""
-        if connection.part in _BETWEEN_TWO:
+        if connection.part in (_USED, _BEATING):
             self._move(connection, _OWING)
 
     def closed(self, connection: Connection) -> None:
@@ -145,6 +145,3 @@ class Connections:
         self.closed(connection)
         connection.make_way()
         return True
-
-
-_BETWEEN_TWO = (_USED, _BEATING)

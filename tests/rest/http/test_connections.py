@@ -271,7 +271,7 @@ class Model:
             self.owing.append(fake)
 
     def wait(self, fake: Fake) -> None:
-        if fake in self.used + self.beating:
+        if fake in self.all:
             self.close(fake)
             self.waiting.append(fake)
 
