@@ -32,6 +32,9 @@ from discovery.engines.etcd.waiting import service_of
 from discovery.store.registry import Registry
 from discovery.store.values import Snapshot
 
+# Seconds for one try of one call: nobody waits for an answer of ours meanwhile, and an etcd with a slow disk must not end a migration.
+PATIENCE = 10.0
+
 
 class Cluster(NamedTuple):
     """`leader`: empty while nobody leads. `nodes`: the names of those alive."""
@@ -45,7 +48,7 @@ class Cluster(NamedTuple):
 async def opened(url: str) -> AsyncIterator[tuple[Etcd, Layout]]:
     """Of ENGINE_URL and ETCD_*. SettingsError."""
     settings = EtcdSettings.read()
-    etcd = settings.client(url)
+    etcd = settings.client(url, PATIENCE)
     await etcd.open()
     try:
         yield etcd, Layout(settings.etcd_prefix)

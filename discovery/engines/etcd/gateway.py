@@ -51,14 +51,19 @@ class Credentials(NamedTuple):
 
 
 class Etcd:
-    """`endpoints`: `http://host:2379`. `tls`: of https endpoints. Opened once, closed once."""
+    """`endpoints`: `http://host:2379`. `tls`: of https endpoints. `patience`: seconds for a try of a call. Opened once, closed once."""
 
     def __init__(
-        self, endpoints: Sequence[str], credentials: Credentials | None = None, tls: ssl.SSLContext | None = None
+        self,
+        endpoints: Sequence[str],
+        credentials: Credentials | None = None,
+        tls: ssl.SSLContext | None = None,
+        patience: float = CALL_SECONDS,
     ) -> None:
         self._endpoints = list(endpoints)
         self._credentials = credentials
         self._tls = tls
+        self._patience = patience
         self._session: aiohttp.ClientSession | None = None
         self._at = 0  # the endpoint that answered last
         self._token: str | None = None
@@ -131,7 +136,7 @@ class Etcd:
                     raise
                 tried.append(f"{endpoint}: {error}")
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                tried.append(f"{endpoint}: {_why(error)}")
+                tried.append(f"{endpoint}: {_why(error, self._patience)}")
                 refused += _is_refused(error)
                 late |= isinstance(error, TimeoutError)
             self._leave(endpoint)
@@ -164,7 +169,7 @@ class Etcd:
 
     async def _post(self, endpoint: str, path: str, asked: Json) -> Json:
         assert self._session is not None
-        async with asyncio.timeout(CALL_SECONDS):
+        async with asyncio.timeout(self._patience):
             async with self._session.post(
                 f"{endpoint}/v3/{path}", data=orjson.dumps(asked), headers=self._headers
             ) as reply:
@@ -188,7 +193,7 @@ class Etcd:
             "key": text(key), "range_end": text(end), "start_revision": start, "progress_notify": True,
         }}  # fmt: skip
         headers = {"Grpc-Metadata-hasleader": "true", **self._headers}
-        unlimited = aiohttp.ClientTimeout(total=None, sock_connect=CALL_SECONDS, sock_read=silence)
+        unlimited = aiohttp.ClientTimeout(total=None, sock_connect=self._patience, sock_read=silence)
         try:
             async with self._session.post(
                 f"{endpoint}/v3/watch", data=orjson.dumps(asked), headers=headers, timeout=unlimited
@@ -208,7 +213,7 @@ class Etcd:
             raise EtcdAway(f"{endpoint}: {error}") from None
         except (aiohttp.ClientError, LineTooLong, OSError, TimeoutError) as error:
             self._leave(endpoint)
-            raise EtcdAway(f"{endpoint}: {_why(error)}") from None
+            raise EtcdAway(f"{endpoint}: {_why(error, self._patience)}") from None
         self._leave(endpoint)
         raise EtcdAway(f"{endpoint}: it ended the watch")
 
@@ -218,11 +223,11 @@ def _is_refused(error: Exception) -> bool:
     return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError)
 
 
-def _why(error: BaseException) -> str:
+def _why(error: BaseException, patience: float) -> str:
     """In few words; aiohttp's own repeat the address."""
     match error:
         case TimeoutError():
-            return f"no answer within {CALL_SECONDS:g} s"
+            return f"no answer within {patience:g} s"
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as cause):
             return f"its certificate is not trusted: {cause.verify_message}"
         case aiohttp.ClientConnectorError(os_error=socket.gaierror() as cause):

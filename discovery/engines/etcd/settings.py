@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 
 from discovery.core.kinds import RegistrySettings
 from discovery.engines.etcd.conf import Conf
-from discovery.engines.etcd.gateway import Credentials, Etcd
+from discovery.engines.etcd.gateway import CALL_SECONDS, Credentials, Etcd
 from discovery.system.env import EnvSettings, SettingsError
 
 _PREFIX = re.compile(r"[A-Za-z0-9._/-]{1,200}/")
@@ -59,9 +59,9 @@ class EtcdSettings(EnvSettings):
     etcd_flush_seconds: float = Field(1.0, ge=0.1, le=10)
     """Seconds between two batches of heartbeats to etcd. The same for all nodes: that of the first one holds."""
 
-    def client(self, url: str) -> Etcd:
-        """Of ENGINE_URL. SettingsError."""
-        return Etcd(endpoints_of(url), self.credentials(), self.tls())
+    def client(self, url: str, patience: float = CALL_SECONDS) -> Etcd:
+        """Of ENGINE_URL; `patience` as of Etcd. SettingsError."""
+        return Etcd(endpoints_of(url), self.credentials(), self.tls(), patience)
 
     def conf(self, settings: RegistrySettings) -> Conf:
         """These settings and the server's, as they become everybody's where there is no registry yet."""

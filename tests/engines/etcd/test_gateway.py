@@ -113,6 +113,17 @@ async def test_a_member_that_is_away_or_slow_is_passed_over_for_the_next(etcd: E
         await client.close()
 
 
+async def test_how_long_one_that_is_silent_is_waited_for_is_the_callers_choice(proxy: Proxy) -> None:
+    client = Etcd([proxy.url], patience=0.05)
+    await client.open()
+    proxy.blackhole()
+    try:
+        with pytest.raises(EtcdAway, match=r"no answer within 0\.05 s"):
+            await client.range(b"a")
+    finally:
+        await client.close()
+
+
 async def test_when_none_answers_it_says_which_were_tried() -> None:
     ports = [free_port(), free_port()]
     client = Etcd([f"http://127.0.0.1:{port}" for port in ports])
