@@ -135,7 +135,8 @@ class Resolver:
 
     async def _first(self, key: str) -> Known:
         if key not in self._reads:
-            self._reads[key] = asyncio.create_task(self._learn(key))
+            self._reads[key] = task = asyncio.create_task(self._learn(key))
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may wait any more
         await asyncio.shield(self._reads[key])  # whoever else waits for it must not lose it with us
         return self._known[key]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator
 
@@ -215,6 +216,28 @@ async def test_the_first_time_an_error_is_the_callers_and_nothing_is_kept(regist
             with pytest.raises(NotARegistry):
                 await found.instances("api")
         assert await ports(found) == [1]
+
+
+async def test_an_error_is_nobodys_when_whoever_asked_no_longer_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `asyncio.timeout`. Others may wait for the same, so it is read all the same."""
+    has_left, errors = asyncio.Event(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+
+    async def fails(known: object, certain: bool) -> None:
+        await has_left.wait()
+        raise ValueError
+
+    async with Resolver(urls=nobody()) as found:
+        monkeypatch.setattr(found, "_read", fails)
+        asking = asyncio.create_task(found.instances("api"))
+        await until(lambda: found._reads)
+        asking.cancel()
+        await asyncio.wait([asking])
+        del asking
+        has_left.set()
+        await until(lambda: not found._reads)
+        gc.collect()
+    assert errors == []
 
 
 async def test_an_event_that_cannot_be_read_makes_the_list_be_read(registry: FakeRegistry) -> None:
