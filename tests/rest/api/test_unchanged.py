@@ -127,3 +127,6 @@ def test_a_question_that_comes_again_before_a_heartbeat_is_not_made_anew(monkeyp
     world.do("beat", 3)
     _asked(world.again)
     assert made == 8
+    for _ in range(3):
+        _asked(world.again, " " * 1000 + "web")  # a name may be as long as a head
+    assert made == 11

@@ -174,8 +174,8 @@ class Resolving:
         body = orjson.dumps(self._resolved(service, found, now, near, Status.HEALTHY if is_plain else None))
         tag = self._tag(service, found, now, asked, near)
         answer = Answer(200, body, headers(tag), min(service.index, self.registry.index))
-        if is_plain and zone is None and len(found) == len(service.entries):
-            self._unchanged.keep(sent, service, found, now, answer)
+        if is_plain and zone is None and sent == name and len(found) == len(service.entries):
+            self._unchanged.keep(name, service, found, now, answer)
         return answer
 
     async def _asked(self, name: str, values: Values) -> Answer:
