@@ -73,14 +73,14 @@ _NOT_ORIGINAL = ("lease", "keep", "hold", "importedFrom", "checks")
 _MORE: Mapping[str, Schema] = {
     "metadata?": or_null(described(OBJECT, f"at most {metadata.MAX_BYTES} octets of JSON, {metadata.MAX_DEPTH} levels deep")),
     "id?": or_null(ID),
-    "replace?": described(FLAG, "with `id`: another instance of the service that has this id makes way for this one"),
+    "replace?": described({**FLAG, "default": False}, "with `id`: another instance of the service that has this id makes way for this one"),
 }  # fmt: skip
 REGISTER_BODY = Shape(
     "RegisterBody",
     {
         "name": LABEL, "ip": IP, "port": SENT_PORT, **_MORE,
         **{f"{each.name}?": _sent(each) for each in OPTIONS if each.name not in _NOT_ORIGINAL},
-        "tags?": list_of(LABEL, _MOST_LABELS),
+        "tags?": {**list_of(LABEL, _MOST_LABELS), "default": []},
     },
     "POST /register, and POST /heartbeat with `register`.",
 )  # fmt: skip
@@ -118,9 +118,11 @@ def original_registration(sent: Json) -> Registration:
 
 def registration(sent: Json) -> Registration:
     """The body of PUT /instances, and an item of POST /registrations. InvalidField."""
-    name = needed(sent, "name")
-    ip = sent["address"] if "ip" not in sent and "address" in sent else needed(sent, "ip")
-    return Registration.of(name, ip, sent.get("port"), **_chosen(sent, _ALL))
+    name, spelt = needed(sent, "name"), "address" if "ip" not in sent and "address" in sent else "ip"
+    try:
+        return Registration.of(name, needed(sent, spelt), sent.get("port"), **_chosen(sent, _ALL))
+    except InvalidField as error:
+        raise InvalidField(spelt, error.reason) if error.field == "ip" else error from None
 
 
 def needed(sent: Json, name: str) -> Any:

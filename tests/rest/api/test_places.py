@@ -87,6 +87,12 @@ async def test_an_address_may_be_called_so_and_ip_wins(api: Api) -> None:
     assert "warnings" not in reply.body
     beat = {"instances": [{"name": "web", "address": "10.0.0.7"}]}
     assert (await api.post("/heartbeats", beat)).body["updated"] == 1
+    for bad, field in (
+        ({"address": "10.0.0.256"}, "address"),
+        ({"address": "10.0.0.7", "ip": "1.2.3"}, "ip"),
+        ({}, "ip"),
+    ):
+        assert_error(await api.request("PUT", "/instances", {"name": "web", **bad}), 400, field)
 
 
 async def test_those_without_a_port_are_found_by_an_empty_one(api: Api) -> None:
