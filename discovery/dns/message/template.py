@@ -178,7 +178,8 @@ class _Permuted:
 class _Ring:
     """Equal ones that have the same number of companions each, twice in a row, so that a whole round can start at any of them.
 
-    It is read a hundred thousand times a second from memory that no cache of the processor holds: few objects, and small.
+    It is read a hundred thousand times a second from memory that no cache of the processor holds: few objects, and small. The first reply
+    is laid down from the pieces, for most names are asked for once.
     """
 
     __slots__ = (
@@ -187,6 +188,7 @@ class _Ring:
         "_companions",
         "_count",
         "_draw",
+        "_pieces",
         "_record_at",
         "_records",
         "_rounds_left",
@@ -196,18 +198,25 @@ class _Ring:
     few = True
 
     def __init__(self, records: Sequence[bytes], beside: Sequence[bytes], companions: int, random: Random) -> None:
-        self._count = count = len(records)
+        self._count = len(records)
         self._companions = companions
         self._draw = random.random
-        self._shuffle(records, beside)
-        self._size = self._record_at[count] + (self._beside_at[count] if companions else 0)
+        self._size = sum(map(len, records)) + sum(map(len, beside))
+        self._pieces: tuple[Sequence[bytes], Sequence[bytes]] | None = records, beside  # until they stand in a row
+        self._rounds_left = 1
 
     def max_size(self) -> int:
         return self._size
 
     def lay(self, room: int) -> Laid:
         """Once round from a place drawn at random, or as far as the room goes."""
-        if not self._rounds_left:
+        if self._pieces is not None:
+            if self._rounds_left and self._size <= room:
+                self._rounds_left = 0
+                answer, additional = map(b"".join, map(self._order(), self._pieces))
+                return answer, self._count, additional, self._count * self._companions, True
+            self._shuffle(*self._pieces)
+        elif not self._rounds_left:
             self._shuffle(_apart(self._records, self._record_at), _apart(self._beside, self._beside_at))
         self._rounds_left -= 1
         number = beside = self._count
@@ -226,19 +235,26 @@ class _Ring:
         )
 
     def _shuffle(self, records: Sequence[bytes], beside: Sequence[bytes]) -> None:
-        draw, count = self._draw, self._count
-        if count <= _MAX_ORDERS:
-            orders = _orders(count)
-            shuffled = orders[int(draw() * len(orders))]
-        else:
-            shuffled = itemgetter(*sorted(range(count), key=lambda index: draw()))  # Random.shuffle takes longer
-        self._records, self._record_at = _twice(shuffled(records))
-        self._beside, self._beside_at = _twice(shuffled(beside)) if self._companions else (b"", self._record_at)
+        order = self._order()
+        self._records, self._record_at = _twice(order(records))
+        self._beside, self._beside_at = _twice(order(beside)) if self._companions else (b"", self._record_at)
         self._rounds_left = _ROUNDS
+        self._pieces = None
+
+    def _order(self) -> _Order:
+        """Drawn anew."""
+        draw = self._draw
+        if self._count <= _MAX_ORDERS:
+            orders = _orders(self._count)
+            return orders[int(draw() * len(orders))]
+        return itemgetter(*sorted(range(self._count), key=lambda index: draw()))  # Random.shuffle takes longer
+
+
+_Order = Callable[[Sequence[bytes]], tuple[bytes, ...]]
 
 
 @cache
-def _orders(count: int) -> Sequence[Callable[[Sequence[bytes]], tuple[bytes, ...]]]:
+def _orders(count: int) -> Sequence[_Order]:
     return [itemgetter(*order) for order in permutations(range(count))]
 
 
