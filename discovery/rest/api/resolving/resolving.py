@@ -138,8 +138,8 @@ class Resolving:
         """At once, when it has been searched for, or when something has changed."""
         sent = request.names["name"]
         zone = None if self.preference is None else self.preference.zone_of(request.address)
-        is_asked = "?" in request.target
-        if zone is None and not is_asked and (unchanged := self._unchanged.answer(sent, self.clock())) is not None:
+        is_asked, now = "?" in request.target, self.clock()
+        if zone is None and not is_asked and (unchanged := self._unchanged.answer(sent, now)) is not None:
             return unchanged
         name = service_name(sent)
         if is_asked:
@@ -153,7 +153,6 @@ class Resolving:
                 return self._asked(name, values)
             is_drawn = values.get("strategy", LATEST) != LATEST  # each client's order is its own
             return self.polls.of_service(name, wait, without_wait(values), partial(self._asked, name, values), is_drawn)
-        now = self.clock()
         service = self.registry.service(name)
         found = service.served(now) if service else []
         if service is None or not found:
