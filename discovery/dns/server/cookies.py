@@ -40,7 +40,7 @@ class Cookies:
     def check(self, data: bytes, client: str, now: int) -> tuple[bytes, bool]:
         """The option's data to send back, empty when `data` is malformed; and whether the client proved its address."""
         if len(data) == CLIENT_SIZE:  # of who asks for the first time: seldom the same again
-            return data + self.make(data, client, now), False
+            return self.make(data, client, now), False
         if len(data) not in _SIZES:  # not remembered: over TCP it may have 64 KiB
             return b"", False
         return self._checked(data, client, now)
@@ -50,7 +50,7 @@ class Cookies:
         age = self._age(nonce, shown, client, now)
         if age is not None and age < _RENEW:
             return data, True
-        return nonce + self.make(nonce, client, now), age is not None
+        return self.make(nonce, client, now), age is not None
 
     def _age(self, nonce: bytes, shown: bytes, client: str, now: int) -> int | None:
         """Seconds since it was made; None when it is not ours, or too old."""
@@ -58,16 +58,18 @@ class Cookies:
             return None
         made_at: int = _HEAD.unpack_from(shown)[1]
         age = (now - made_at + 0x80000000) % 0x100000000 - 0x80000000  # serial arithmetic, RFC 1982
-        if not -_AHEAD <= age <= _VALID or shown != self.make(nonce, client, made_at):
+        if not -_AHEAD <= age <= _VALID or nonce + shown != self.make(nonce, client, made_at):
             return None
         return age
 
     def make(self, nonce: bytes, client: str, made_at: int) -> bytes:
-        """The server's cookie for a client's."""
-        if made_at != self._head[0]:
-            self._head = (made_at, _HEAD.pack(1, made_at & 0xFFFFFFFF))
-        head = self._head[1]
-        return head + siphash(self._secret, nonce + head + _packed(client)).to_bytes(8, "little")
+        """A client's cookie, and the server's for it behind."""
+        second, head = self._head
+        if made_at != second:
+            head = _HEAD.pack(1, made_at & 0xFFFFFFFF)
+            self._head = made_at, head
+        signed = nonce + head
+        return signed + siphash(self._secret, signed + _packed(client)).to_bytes(8, "little")
 
 
 _packed = lru_cache(maxsize=1024)(packed)  # the same clients come back
