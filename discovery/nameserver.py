@@ -176,7 +176,7 @@ class NameServer:
             queries = lately.at(self._clock())
             if not queries:
                 return None
-            return f"{queries} DNS queries got no reply lately, for lack of room: is the processor busy, or a server of FORWARD_TO silent?"
+            return f"{queries} datagrams to DNS got no reply lately, for lack of room: a burst of a few clients, or a busy processor"
 
         return [critical("queries_shed", one(shed))]
 

@@ -74,9 +74,10 @@ def _over_dns(name: str, domain: str, server: str | None, output: str) -> None:
     whole = name if "." in name else f"{name}.{domain}"
     answers = [dns_client.ask(dns_client.server(server), whole, rtype) for rtype in ("A", "AAAA", "SRV")]
     rows = [record for answer in answers for record in answer.records]
+    rows = [row for place, row in enumerate(rows) if row not in rows[:place]]  # an alias is in the answer to each
+    texts = dict.fromkeys(text for answer in answers for text in answer.explanations)
     if not rows:
         rcodes = " ".join(dict.fromkeys(answer.rcode for answer in answers))
-        texts = dict.fromkeys(text for answer in answers for text in answer.explanations)
         why = "; ".join(["NODATA" if rcodes == "NOERROR" else rcodes, *texts])
         raise Failed(f"{whole} has no addresses: {why}")
     put_rows(rows, _RECORDS, output, name="data")

@@ -258,7 +258,7 @@ PLAIN_FORM = Form(_PLAIN, "http (a path) or tcp (true)", 'must have either "http
 FORM = Form(
     (*KINDS, *(each.name for each in FIELDS)),
     "ttl (seconds), http (a path), tcp (true) or grpc (a service, or true)",
-    'must have one of "ttl": seconds, "http": a path, "tcp": true, "grpc": a service or true',
+    'must have just one of "ttl": seconds, "http": a path, "tcp": true, "grpc": a service or true',
 )
 CHECKS = list_of(FORM.schema, MAX_CHECKS)  # as JSON schema
 

@@ -206,6 +206,11 @@ class Instance(NamedTuple):
         return overall(self.own.health, checks, self.checks) if checks else self.own.health
 
     @property
+    def warns(self) -> bool:
+        """In answers, but not well; who is known after its lease is in none."""
+        return self.lapsed_at is None and self.health is Health.WARNING
+
+    @property
     def fails(self) -> bool:
         return self.health is Health.FAILING
 

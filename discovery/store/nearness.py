@@ -126,7 +126,8 @@ class Near(NamedTuple):
         crossing = len(self.front) - self.healthy
         tenths = min(9, max(1, round(10 * crossing / len(self.front))))
         how_many = "none is" if not crossing else "all are" if not self.healthy else f"{tenths} in 10 are"
-        return f"from {self.zone}: {self.healthy} of {self.known} are healthy here, so {how_many} from elsewhere"
+        are = "is" if self.healthy == 1 else "are"
+        return f"from {self.zone}: {self.healthy} of {self.known} {are} healthy here, so {how_many} from elsewhere"
 
 
 def near(

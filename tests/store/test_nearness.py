@@ -69,12 +69,12 @@ def places(entries: Iterable[Entry]) -> list[tuple[str | None, int]]:
         (5, 0, 0.7, 0, "from eu-a: 5 of 5 are healthy here, so none is from elsewhere"),
         (10, 3, 0.7, 0, "from eu-a: 7 of 10 are healthy here, so none is from elsewhere"),
         (10, 4, 0.7, 1, "from eu-a: 6 of 10 are healthy here, so 1 in 10 are from elsewhere"),
-        (10, 9, 0.7, 6, "from eu-a: 1 of 10 are healthy here, so 9 in 10 are from elsewhere"),
+        (10, 9, 0.7, 6, "from eu-a: 1 of 10 is healthy here, so 9 in 10 are from elsewhere"),
         (10, 10, 0.7, 20, "from eu-a: 0 of 10 are healthy here, so all are from elsewhere"),
         (5, 2, 1.0, 2, "from eu-a: 3 of 5 are healthy here, so 4 in 10 are from elsewhere"),
         (3, 1, 0.7, 0, "from eu-a: 2 of 3 are healthy here, so none is from elsewhere"),  # 95 %
-        (2, 1, 0.7, 1, "from eu-a: 1 of 2 are healthy here, so 5 in 10 are from elsewhere"),
-        (100, 99, 0.01, 0, "from eu-a: 1 of 100 are healthy here, so none is from elsewhere"),
+        (2, 1, 0.7, 1, "from eu-a: 1 of 2 is healthy here, so 5 in 10 are from elsewhere"),
+        (100, 99, 0.01, 0, "from eu-a: 1 of 100 is healthy here, so none is from elsewhere"),
     ],
 )
 def test_a_zone_is_filled_up_to_the_least_part_of_those_known(

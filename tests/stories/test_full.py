@@ -91,7 +91,7 @@ Fault = Callable[[Discovery], AbstractContextManager[None]]
         ),
         ("files_full", no_files, "files are open; raise LimitNOFILE", True),
         ("buffers_full", who_do_not_read, "HTTP_BUFFERS_MB", False),
-        ("queries_shed", more_queries_than_it_reads, "DNS queries got no reply lately", False),
+        ("queries_shed", more_queries_than_it_reads, "datagrams to DNS got no reply lately", False),
     ],
 )
 def test_what_is_full_is_warned_of_while_it_is(

@@ -13,7 +13,7 @@ from discovery.dns.zones import browse, spellings
 from discovery.dns.zones.static_zone import StaticZone
 from discovery.dns.zones.zone import Zone
 
-_FIXED = "has fixed records in a zone file"
+_FIXED = "has fixed records: a zone file's, or those of the zone's name server"
 _BROWSING = f"is taken by DNS-SD browsing ({to_text(browse.ROOT)})"
 _CONSUL = "is taken by Consul's spelling of names in the zone {}"
 

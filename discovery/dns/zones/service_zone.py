@@ -107,9 +107,7 @@ class ServiceZone(LiveNames):
                 return f"no service {name}; {known}"
             near = self._suggester.suggest(name, now)
             return f"no service {name}" + (f"; did you mean {near}?" if near else "")
-        return (
-            f"{service.name} is known, but none of its {len(service.entries)} instances is called {to_text(relative)}"
-        )
+        return f"{service.name} is known, but {to_text(relative)} means none of its {len(service.entries)} instances"
 
     def _select(self, relative: Name, meant: Name, qtype: int, now: float, locality: str | None) -> Answer | None:
         selector = select(meant)

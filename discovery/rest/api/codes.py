@@ -93,7 +93,9 @@ CODES: Mapping[str, Code] = {
     "REQUEST_TIMEOUT": Code(408, "The head of a request took longer than 10 s"),
     "CHECK_IS_MADE": _raised(409, errors.CheckIsMade(_USER, Check(kind=HTTP, id="http"))),
     "ID_TAKEN": _raised(409, errors.IdTaken("user-1")),
-    "NAME_RESERVED": _raised(409, errors.NameReserved("ns", "has fixed records in a zone file")),
+    "NAME_RESERVED": _raised(
+        409, errors.NameReserved("ns", "has fixed records: a zone file's, or those of the zone's name server")
+    ),
     "PERMANENT_REFUSED": _raised(409, errors.PermanentRefused(1000)),
     "TAKEN_OVER": _raised(409, errors.TakenOver(_KEY, None)),
     "SERVICE_FULL": _raised(409, errors.ServiceFull(SERVICE, 10)),

@@ -73,7 +73,8 @@ def parse(query: str, known: Table, lenient: bool = False) -> Values:
             raise _unknown(name, known)
     for name, parameter in known.items():
         if parameter.required and name not in found:
-            raise HttpError("PARAMETER_MISSING", f"{name}: the query parameter is required", field=name)
+            empty = f"; send {name}= for one that has none" if parameter.may_be_empty else ""
+            raise HttpError("PARAMETER_MISSING", f"{name}: the query parameter is required{empty}", field=name)
     return {name: _without(name, value) if name.endswith(".") else value for name, value in found.items()}
 
 

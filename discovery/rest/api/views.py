@@ -93,7 +93,7 @@ def health(instance: Instance, own: Finding) -> Json:
         shown: Json = {"health": own.health, "output": own.output}
     else:
         shown = {"output": own.output} if own.output else {}
-    if instance.health is Health.WARNING:
+    if instance.warns:
         shown["warning"] = True
     return shown
 

@@ -66,12 +66,12 @@ async def test_the_answer_says_how_many_are_to_be_used_and_why(house: Api) -> No
     failing(house, 2)
     reply = await resolved(house, A)
     assert reply.body["zone"]["first"] == 2
-    assert reply.body["zone"]["why"] == "from eu-a: 1 of 3 are healthy here, so 5 in 10 are from elsewhere"
+    assert reply.body["zone"]["why"] == "from eu-a: 1 of 3 is healthy here, so 5 in 10 are from elsewhere"
     assert zones(reply) == ["EU-A", "EU-B", "EU-B", "EU-B"]
     explained = (await resolved(house, A, f"{RESOLVE}?explain=1")).body["explained"]
     behind = [each["why"] for each in explained if "it is behind those" in each["why"]]
     assert behind == 2 * [
-        "its lease runs; from eu-a: 1 of 3 are healthy here, so 5 in 10 are from elsewhere: it is behind those"
+        "its lease runs; from eu-a: 1 of 3 is healthy here, so 5 in 10 are from elsewhere: it is behind those"
     ]
     assert sum(each["served"] for each in explained) == 4
 

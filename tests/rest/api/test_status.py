@@ -111,7 +111,8 @@ async def test_the_counts_follow_whatever_happens(held: Api) -> None:
 
 
 async def test_who_is_kept_after_its_lease_is_listed_as_that_and_counted_as_nobody(api: Api) -> None:
-    await api.put("/instances", USER | {"port": 1, "keep": 3600})
+    await api.put("/instances", USER | {"port": 1, "keep": 3600, "health": "warning"})
+    assert (await api.get("/services?status=warning")).body["services"]
     api.forward(LEASE)
     await api.register(port=2)
     api.settle()
@@ -123,7 +124,9 @@ async def test_who_is_kept_after_its_lease_is_listed_as_that_and_counted_as_nobo
     assert (one["instanceCount"], one["healthyCount"], len(one["instances"])) == (1, 1, 2)
     assert one["instances"][0]["lapsedAt"] == "2026-01-31T12:00:10.000Z"
     (of_status,) = (await api.get("/services?status=lapsed")).body["services"]["user-service"]["instances"]
-    assert of_status["port"] == 1
+    assert (of_status["port"], of_status["health"], "warning" in of_status) == (1, "warning", False)
+    assert (await api.get("/services?status=warning")).body["services"] == {}
+    assert api.registry.liveness.warning == 0
     stats = (await api.get("/stats")).body
     assert (stats["activeInstances"], sum(stats["instancesByStatus"].values())) == (1, 1)
 

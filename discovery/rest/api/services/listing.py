@@ -10,7 +10,6 @@ from typing import NamedTuple
 import orjson
 
 from discovery.core.caller import Caller
-from discovery.core.health import Health
 from discovery.core.instance import Instance
 from discovery.core.name import fold
 from discovery.core.schema import ANY, TEXT, WHOLE, by_name, described, list_of, or_null
@@ -42,7 +41,7 @@ _PAGE = 100
 
 # What is no status, and is asked for as one.
 _BESIDES: Mapping[str, Callable[[Instance], bool]] = {
-    "warning": lambda instance: instance.health is Health.WARNING,
+    "warning": lambda instance: instance.warns,
     "lapsed": lambda instance: instance.lapsed_at is not None,
     "permanent": lambda instance: instance.spec.lease is not None,
 }
