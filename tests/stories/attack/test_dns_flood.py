@@ -19,7 +19,7 @@ import pytest
 
 from tests.stories.attack.bystanders import LEASE, MIB, NAME, watching
 from tests.stories.attack.flood import flooding
-from tests.stories.process import Discovery, running, until
+from tests.stories.process import LIMIT, Discovery, running, until
 from tests.stories.standards.streams import connected
 
 SECONDS = 3
@@ -42,16 +42,21 @@ def _server() -> Iterator[Discovery]:
 class Stubbed(NamedTuple):
     """Of `asked` questions, those answered whole over UDP within so many tries, and then over TCP."""
 
+    seconds: float
     asked: int
     by_udp: int
     by_tcp: int
 
 
 def asking(server: Discovery, seconds: float) -> Stubbed:
-    """As glibc and others do: a few tries over UDP, TCP for what came cut; and at last TCP for what did not come at all."""
+    """As glibc and others do: a few tries over UDP, TCP for what came cut; and at last TCP for what did not come at all.
+
+    For so long, and until one was answered over UDP: while 97 of 100 queries are shed, of a question's three tries all are lost nine times
+    of ten.
+    """
     asked = by_udp = by_tcp = 0
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    began = time.monotonic()
+    while (spent := time.monotonic() - began) < seconds or (not by_udp and spent < LIMIT):
         query = dns.message.make_query(NAME, "A")
         asked += 1
         if _over_udp(server, query):
@@ -60,7 +65,7 @@ def asking(server: Discovery, seconds: float) -> Stubbed:
             reply = dns.query.tcp(query, "127.0.0.1", port=server.dns_port, timeout=5, source=STUB)
             by_tcp += len(reply.answer[0]) == 10
         time.sleep(PACE)
-    return Stubbed(asked, by_udp, by_tcp)
+    return Stubbed(time.monotonic() - began, asked, by_udp, by_tcp)
 
 
 def _over_udp(server: Discovery, query: dns.message.QueryMessage) -> bool:
@@ -84,14 +89,13 @@ def test_heartbeats_do_not_notice_a_flood_and_a_resolver_still_gets_its_answers(
         seen = stats(server)
         limited, shed = seen["rateLimited"], seen["shed"]
         print(
-            f"{flood.sent / SECONDS:,.0f} queries a second: {shed / flood.sent:.0%} shed, {limited}. {stub}. {bystanders}"
+            f"{flood.sent / stub.seconds:,.0f} queries a second: {shed / flood.sent:.0%} shed, {limited}. {stub}. {bystanders}"
         )
         beats, answered, grown = len(bystanders.beats), bystanders.answered, bystanders.grown
     assert beats > SECONDS * 20
     assert answered >= 0.999
     assert grown < 32 * MIB
     assert stub.by_udp + stub.by_tcp == stub.asked
-    # Of three tries over UDP about half get through while three queries of four are shed; how many did is chance, that some did is not.
     assert stub.by_udp > 0
     assert shed > 0
     assert min(limited.values()) > 0
