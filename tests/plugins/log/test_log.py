@@ -61,7 +61,7 @@ async def test_each_query_has_a_line_from_the_next_on(it: Running, caplog: pytes
     query = dns.message.make_query("nobody.svc.local", "AAAA", use_edns=0, want_dnssec=True)
     await dns.asyncquery.tcp(query, "127.0.0.1", port=it.dns_port, timeout=LIMIT)
     assert len(lines(caplog)) == 41
-    assert lines(caplog)[0].startswith("127.0.0.1 udp user-service.svc.local A rd -> NOERROR answer, 56 octets, 0.")
+    assert lines(caplog)[0].startswith("127.0.0.1 udp user-service.svc.local A rd -> NOERROR answer, 56 octets, ")
     last = said(caplog)[-1]
     assert last.pop("octets") > 100
     assert 0 < last.pop("seconds") < LIMIT
