@@ -183,6 +183,18 @@ def test_one_node_after_the_other_is_upgraded_and_nobody_notices(machines: Machi
     assert not before.items() & after.items()
 
 
+def test_where_no_node_passes_the_check_of_dnsdist_it_asks_all_of_them(machines: Machines) -> None:
+    asks = machines["b"]
+    asks(block(PAGE, "In front", 0).replace("systemctl", ": systemctl"))
+    asks("sed -i s/svc.local./nobody.example./ /etc/dnsdist/dnsdist.conf")
+    dnsdist = asks.start(f"exec {program('dnsdist')} --supervised --disable-syslog -C /etc/dnsdist/dnsdist.conf")
+    try:
+        until(lambda: "10.0.0.9" in asks("dig @127.0.0.1 +short +timeout=1 +tries=1 web.svc.local || true"))
+    finally:
+        dnsdist.terminate()
+        dnsdist.communicate(timeout=LIMIT)
+
+
 def test_with_nothing_in_front_a_resolver_goes_to_the_next_nameserver(machines: Machines) -> None:
     for machine in machines.values():
         machine(block(PAGE, "In front", 3))
