@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections import Counter
 from collections.abc import Coroutine
@@ -153,6 +154,15 @@ async def test_each_query_is_counted_and_shown_once(world: World) -> None:
     assert +sent == {"NOERROR": 4, "none": 1, "NXDOMAIN": 1}
     assert sum(outcome.sent[COLUMNS["udp"] | TC] for outcome in world.traffic.outcomes) == 1  # that of many
     assert {exchange.transport for exchange in seen} == {"udp"}
+
+
+async def test_queries_that_wait_as_it_closes_are_answered(world: World) -> None:
+    with contextlib.ExitStack() as stack:
+        async with serving(world) as served:
+            client = stack.enter_context(udp_client(served.udp))
+            for number in range(100):
+                client.send(make_query("web.svc.local", id=number).to_wire())
+        assert [parsed(client.recv(4096)).id for _ in range(100)] == list(range(100))
 
 
 async def test_closing_frees_the_port(world: World) -> None:
