@@ -114,7 +114,7 @@ class Zones:
         return False
 
     def why_no_host(self, host: str) -> str | None:
-        """Why no instance may have that host name: it may be, or become, an alias in a zone of ours. None: it may."""
+        """Why no instance may have that host name, as `reserved.why_no_host` has it. None: it may."""
         name = from_text(host)
         zone = self._catalog.zone_of(name)
         return None if zone is None else why_no_host(zone, name)

@@ -47,10 +47,9 @@ def _is_usual(text: str) -> bool:
 
 
 # RFC 1123 §2.1: letters, digits and hyphens. Octets without the final dot (RFC 1035 §3.1).
-_HOST_NAME = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-)
-MAX_HOST_NAME = 253
+_LABEL = re.compile("[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_HOST_NAME = re.compile(rf"(?:{_LABEL.pattern}\.)+{_LABEL.pattern}")
+MAX_HOST_NAME, MAX_LABEL = 253, 63
 _WITH_PORT = re.compile(r"[^:]+:[0-9]+")
 
 
@@ -101,11 +100,21 @@ def _why_no_host_name(text: str) -> str:
         return f"is {len(text)} characters long, a host name has at most {MAX_HOST_NAME}"
     if _ends_in_digits(text.removesuffix(".")):
         return "ends in a number as only an IPv4 address does, and is none: that is four numbers from 0 to 255, such as 10.0.0.7"
-    if "_" in text:
-        return "must be a host name without '_' (RFC 1123): letters, digits and '-'"
     if text and "." not in text.strip("."):
         return "must be a host name of at least two labels, such as db.example.com: one alone means another host everywhere"
-    return "must be an IP address such as 10.0.0.7 or 2001:db8::7, or a host name such as db.example.com"
+    if not text:
+        return "must be an IP address such as 10.0.0.7 or 2001:db8::7, or a host name such as db.example.com"
+    return f"must be a host name such as db.example.com (RFC 1123): {_why_no_label(text)}"
+
+
+def _why_no_label(text: str) -> str:
+    """Of the first part of a host name that is no label."""
+    part = next(part for part in text.removesuffix(".").split(".") if not _LABEL.fullmatch(part))
+    if not part:
+        return "a label of it is empty"
+    if len(part) > MAX_LABEL:
+        return f"a label of it has {len(part)} characters, the most are {MAX_LABEL}"
+    return f"{part!r} is not of letters, digits and '-', with a letter or digit first and last"
 
 
 _MULTICAST = 224  # and what is above, of IPv4's first octet

@@ -1,6 +1,6 @@
 """The names that no service may take, because they have other records or another meaning in a zone with services: the SRV records of a
-service of that name would point to names that do not exist. And the host names that no instance may have, because they are aliases, or
-may become some.
+service of that name would point to names that do not exist. And the host names that no instance may have, because they are aliases, may
+become some, or have no address.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def reserved(live: Iterable[StaticZone], origins: Iterable[Name]) -> dict[str, s
 def why_no_host(zone: Zone, name: Name) -> str | None:
     """Why no instance may have the host name, which is in `zone`, as the rest of a sentence about the field; None: it may.
 
-    So an alias for it leads to records, or out of our zones, and never back to itself; and no SRV record has an alias as its target
-    (RFC 2782).
+    So an alias for it leads to addresses, or out of our zones, and never back to itself; and no SRV record has an alias as its target
+    (RFC 2782). One that has no records at all yet may get some.
     """
     fixed = zone.fixed.exact(name, Type.A)
     if fixed is None and zone.live.may_be_alias(name[: len(name) - len(zone.origin)]):
@@ -45,6 +45,8 @@ def why_no_host(zone: Zone, name: Name) -> str | None:
             f"must not be {to_text(name)}: names of services in the zone {to_text(zone.origin)} may become aliases; take an address, or a "
             "name that means one instance alone"
         )
+    if fixed is not None and fixed.negative and not zone.fixed.addresses(name):
+        return f"must not be {to_text(name)}: it has no address in the zone {to_text(zone.origin)}; take a name that has one"
     found = (fixed or zone.fixed.otherwise(name, Type.A, len(zone.origin))).answer
     if not found or found[-1].type != Type.CNAME:
         return None

@@ -61,7 +61,10 @@ def test_the_reason_is_a_sentence_with_the_zone_in_it() -> None:
     )
 
 
-ZONES = {"example.com": "host A 192.0.2.9\nalias CNAME host\n*.any CNAME host\ndown DNAME elsewhere.example.\n"}
+ZONES = {
+    "example.com": "host A 192.0.2.9\nsix AAAA 2001:db8::9\ntext TXT no\n"
+    "alias CNAME host\n*.any CNAME host\ndown DNAME elsewhere.example.\n"
+}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,8 @@ ZONES = {"example.com": "host A 192.0.2.9\nalias CNAME host\n*.any CNAME host\nd
         ("_db._tcp.svc.local", "names of services"),
         ("nobody-yet.svc.local", "names of services"),
         ("ip-10-0-0-7-p80.deep.db.svc.local", "names of services"),
-        ("svc.local", None),
+        ("svc.local", "no address in the zone svc.local"),
+        ("ns.svc.local", None),
         ("ip-10-0-0-7-p80.db.svc.local", None),
         ("ip-10-0-0-7.db.svc.local", None),
         ("ip-10-0-0-7-p80.db.default.svc.local", None),
@@ -81,12 +85,15 @@ ZONES = {"example.com": "host A 192.0.2.9\nalias CNAME host\n*.any CNAME host\nd
         ("x.sub.svc.local", None),
         ("host.example.com", None),
         ("nobody.example.com", None),
+        ("example.com", "no address in the zone example.com"),
+        ("six.example.com", None),
+        ("text.example.com", "no address in the zone"),
         ("alias.example.com", "take host.example.com,"),
         ("x.any.example.com", "take host.example.com,"),
         ("a.down.example.com", "take a.elsewhere.example,"),
     ],
 )
-def test_a_host_name_that_is_an_alias_of_ours_or_may_become_one_is_no_instances_address(
+def test_a_host_name_that_is_an_alias_of_ours_or_may_become_one_or_has_no_address_is_no_instances(
     host: str, says: str | None
 ) -> None:
     world = World("fixed A 192.0.2.7\nmoved CNAME host.example.com.\nsub NS ns.sub\nns.sub A 192.0.2.8\n", fixed=ZONES)
