@@ -32,7 +32,6 @@ ALONE = (
     "stories/cluster/test_brake_asks.py",
     "stories/test_start_time.py",
     "plugins/journal/test_speed.py",
-    "rest/http/test_slow_clients.py",
 )
 # What starts no program and waits for nothing: `--part pure` is these, `--part others` all others. tests/run has one process for them,
 # beside several for the others: each of those would collect these too, and to share them takes 3 ms a case.

@@ -87,8 +87,11 @@ class Discovery:
                 return Reply(error.code, json.loads(error.read() or b"null"), dict(error.headers))
 
     def register(self, name: str, ip: str = "127.0.0.1", port: int = 3001, **fields: Any) -> Any:
-        """The reply's body; the registration must succeed."""
-        reply = self.request("POST", "/register", {"name": name, "ip": ip, "port": port, **fields})
+        """The reply's body; the registration must succeed, if need be at another try: as every client does where an etcd that gets no core
+        is late.
+        """
+        body = {"name": name, "ip": ip, "port": port, **fields}
+        reply = until(lambda: (said := self.request("POST", "/register", body)).status != 503 and said)
         assert reply.status == 201, reply
         return reply.body
 

@@ -18,7 +18,7 @@ CROWD = "crowd.svc.local"
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Discovery]:
     """And a service of so many instances that no datagram holds them."""
-    with running(HEARTBEAT_TIMEOUT_SECONDS=600, MAX_INSTANCES_PER_SERVICE=MANY) as server:
+    with running(HEARTBEAT_TIMEOUT_SECONDS=600, DNS_TTL_SECONDS=60, MAX_INSTANCES_PER_SERVICE=MANY) as server:
         register_fleet(server)
         for number in range(MANY):
             server.register("crowd", f"10.1.0.{number}", 8000 + number, metadata={"number": number})
@@ -79,8 +79,8 @@ def test_case_does_not_matter_and_the_question_comes_back_as_it_was_spelt(fleet:
 def test_the_ttl_is_never_above_the_lease(fleet: Discovery, rtype: str) -> None:
     """How exactly it follows what is left of the lease is `test_freshness`'s to show."""
     service = f"short-{rtype.lower()}"
-    fleet.register(service, "10.2.0.1", 80, ttl=4, metadata={"a": "b"})
+    fleet.register(service, "10.2.0.1", 80, ttl=20, metadata={"a": "b"})
     dug = dig(fleet, f"{service}.svc.local", rtype)
     assert dug.answer, "it is alive"
-    assert all(record.ttl <= 4 for record in (*dug.answer, *dug.additional))
-    assert {record.ttl for record in dig(fleet, SERVICE, rtype).answer} == {5}, "the bound where leases are long"
+    assert all(record.ttl <= 20 for record in (*dug.answer, *dug.additional))
+    assert {record.ttl for record in dig(fleet, SERVICE, rtype).answer} == {60}, "the bound where leases are long"

@@ -35,7 +35,9 @@ def _live_a_life(server: Discovery) -> None:
 
 @pytest.fixture(scope="module")
 def text_log() -> Iterator[list[str]]:
-    with running(HEARTBEAT_TIMEOUT_SECONDS=1, CLEANUP_INTERVAL_SECONDS=1) as server:
+    with running(
+        HEARTBEAT_TIMEOUT_SECONDS=1, CLEANUP_INTERVAL_SECONDS=6
+    ) as server:  # it is back before it is cleaned up
         _live_a_life(server)
         assert server.stop() == 0
         yield server.log

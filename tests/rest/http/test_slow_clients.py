@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import gc
 import socket
-import time
 import tracemalloc
 from collections.abc import AsyncIterator
 
@@ -19,12 +18,13 @@ import pytest
 from discovery.core.instance import Registration
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.requests import Request
+from discovery.rest.http import connection, receiving
 from discovery.rest.http.connections import Connections
 from discovery.rest.http.phase_timer import SECONDS, Phase
 from tests.rest import harness
 from tests.rest.harness import LIMIT, Api, route, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses
-from tests.waiting import until
+from tests.waiting import pass_over_stalls, until
 
 # Seconds, instead of 10, 30 and 31.
 HEAD, BODY, READ = 0.1, 0.5, 1.0
@@ -50,8 +50,11 @@ UNFINISHED = [
 
 
 @pytest.fixture(autouse=True)
-def _short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """But for whoever is not to be cut off, however slow the machine is (`unhurried`)."""
+async def _short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for whoever is not to be cut off (`unhurried`). Nobody is late because the process was not run for a while."""
+    clock = pass_over_stalls(asyncio.get_running_loop())
+    monkeypatch.setattr(connection, "monotonic", clock)
+    monkeypatch.setattr(receiving, "monotonic", clock)
     if "unhurried" not in request.fixturenames:
         for phase, seconds in ((Phase.HEAD, HEAD), (Phase.BODY, BODY), (Phase.READ, READ)):
             monkeypatch.setitem(SECONDS, phase, seconds)
@@ -77,6 +80,11 @@ def _limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 async def _served() -> AsyncIterator[Api]:
     async with filled() as api:
         yield api
+
+
+def now() -> float:
+    """As the server has it."""
+    return asyncio.get_running_loop().time()
 
 
 class Client:
@@ -149,10 +157,10 @@ async def test_a_request_that_does_not_get_on_is_told_so_and_cut_off(served: Api
     before = served.state()
 
     async def unfinished(sent: bytes, part: str) -> None:
-        begun = time.monotonic()
+        begun = now()
         async with connected(served, sent) as client:
             [got] = await client.ended()
-        assert time.monotonic() - begun > (HEAD if part == "head" else BODY) * 0.9, sent
+        assert now() - begun > (HEAD if part == "head" else BODY) * 0.9, sent
         assert_too_slow(got, part)
 
     await asyncio.gather(*(unfinished(*row) for row in UNFINISHED))
@@ -175,12 +183,12 @@ async def test_a_head_in_one_octet_at_a_time_wins_no_time(served: Api) -> None:
 
     async def drip(whole: bytes) -> None:
         async with connected(served) as client:
-            begun, head, sent = time.monotonic(), whole.partition(b"\r\n\r\n")[0] + b"\r\nX: " + b"x" * 1000, 0
+            begun, head, sent = now(), whole.partition(b"\r\n\r\n")[0] + b"\r\nX: " + b"x" * 1000, 0
             while not client.closed:
                 client.send(head[sent : sent + 1])
                 sent += 1
                 await asyncio.sleep(HEAD / 20)
-            assert time.monotonic() - begun > HEAD * 0.9
+            assert now() - begun > HEAD * 0.9
             assert sent < 100, "twenty where nobody else uses the machine, fewer where somebody does"
             [got] = client.replies()
             assert_too_slow(got, "head")
@@ -191,12 +199,12 @@ async def test_a_head_in_one_octet_at_a_time_wins_no_time(served: Api) -> None:
 async def test_a_body_in_one_octet_at_a_time_wins_no_time(served: Api) -> None:
     length = 100_000
     async with connected(served, request("POST /register", f"Content-Length: {length}")) as client:
-        begun, sent = time.monotonic(), 0
+        begun, sent = now(), 0
         while not client.closed:
             client.send(b" ")
             sent += 1
             await asyncio.sleep(BODY / 20)
-        assert time.monotonic() - begun > BODY * 0.9
+        assert now() - begun > BODY * 0.9
         assert sent < 100, "twenty where nobody else uses the machine, fewer where somebody does"
         [got] = client.replies()
         assert_too_slow(got, "body")
@@ -278,8 +286,8 @@ async def test_it_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch, behind: 
 
 async def test_pipelined_requests_that_take_longer_than_a_head_may_are_all_answered(served: Api) -> None:
     async with connected(served) as client:
-        begun, sent = time.monotonic(), 0
-        while time.monotonic() - begun < 2 * HEAD:
+        begun, sent = now(), 0
+        while now() - begun < 2 * HEAD:
             client.send(BEAT + RESOLVE + HEALTH)
             sent += 3
             await asyncio.sleep(HEAD / 10)
@@ -351,7 +359,7 @@ async def test_answers_of_our_own_that_nobody_reads_end_the_same_way(limits: Con
 
 async def test_a_client_that_reads_slowly_but_reads_gets_all_of_it() -> None:
     """The kernel asks for more when a third of what it holds has gone."""
-    loop, received, begun = asyncio.get_running_loop(), bytearray(), time.monotonic()
+    loop, received, begun = asyncio.get_running_loop(), bytearray(), now()
     async with serving() as api:
         fill(api)
         async with deaf(api, request("GET /services", "Connection: close"), None) as sock:
@@ -359,7 +367,7 @@ async def test_a_client_that_reads_slowly_but_reads_gets_all_of_it() -> None:
                 while octets := await loop.sock_recv(sock, 65536):
                     received += octets
                     await asyncio.sleep(READ / 60)
-    assert time.monotonic() - begun > 1.2 * READ
+    assert now() - begun > 1.2 * READ
     [got] = replies(bytes(received))
     assert (got.status, got.body["totalServices"], len(got.body["services"])) == (200, SIZE, SIZE)
 
@@ -466,8 +474,8 @@ async def test_a_fast_client_is_not_late_because_each_piece_it_sends_ends_in_a_h
     head = 1.0
     monkeypatch.setitem(SECONDS, Phase.HEAD, head)
     async with connected(served, BEAT[:40]) as client:
-        begun, sent = time.monotonic(), 0
-        while time.monotonic() - begun < 1.5 * head:
+        begun, sent = now(), 0
+        while now() - begun < 1.5 * head:
             client.send(BEAT[40:] + BEAT[:40])
             sent += 1
             await client.answered(sent)
@@ -492,7 +500,7 @@ async def test_time_between_two_requests_counts_from_the_answer(monkeypatch: pyt
 
 async def test_a_client_that_reads_answer_after_answer_has_time_for_each() -> None:
     """What waits of one is written while the next is made, so the client never has read everything."""
-    loop, received, begun = asyncio.get_running_loop(), bytearray(), time.monotonic()
+    loop, received, begun = asyncio.get_running_loop(), bytearray(), now()
     async with serving(max_instances=1000) as api:
         for port in range(1, 100):
             spec = Registration.of("big", "10.0.0.1", port, metadata={"text": "x" * 15_000})
@@ -502,5 +510,5 @@ async def test_a_client_that_reads_answer_after_answer_has_time_for_each() -> No
             while octets := await loop.sock_recv(sock, 65536):
                 received += octets
                 await asyncio.sleep(READ / 100)
-    assert time.monotonic() - begun > 2 * READ
+    assert now() - begun > 2 * READ
     assert statuses(replies(bytes(received))) == [200] * 13

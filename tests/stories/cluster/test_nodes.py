@@ -38,7 +38,7 @@ from tests.stories.process import LIMIT, Discovery, until
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Discovery]]:
-    settings = {"CONSUL": "true", "CONSUL_ADVERTISE": "10.9.0.5", "EUREKA": "true"}
+    settings = {"CONSUL": "true", "CONSUL_ADVERTISE": "10.9.0.5", "EUREKA": "true", "HEARTBEAT_TIMEOUT_SECONDS": 600}
     with etcd_of(tmp_path_factory.mktemp("etcd"), 3) as etcd, nodes(etcd, 3, **settings) as found:
         yield found
 

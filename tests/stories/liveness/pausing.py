@@ -13,7 +13,7 @@ from tests.stories.process import running, until
 
 SERVICES, EACH = examples(100), 10
 # Seconds.
-LEASE, SILENT_LEASE = 10, 5
+LEASE, SILENT_LEASE = 10, 8
 PAUSE = 10 + examples(20)
 
 
@@ -45,8 +45,8 @@ def pause(data: Path) -> Paused:
         stopped = time.monotonic()
         server.process.send_signal(signal.SIGSTOP)
         time.sleep(PAUSE)
+        over = time.monotonic()  # not later
         server.process.send_signal(signal.SIGCONT)
-        over = time.monotonic()
         until(lambda: server.request("GET", "/resolve/silent").status == 404)
         silent_after = time.monotonic() - over
         until(lambda: clients.answered(over) == everybody)

@@ -22,6 +22,7 @@ import dns.query
 import dns.rcode
 
 from tests.examples import examples
+from tests.ports import free_port
 from tests.programs import program
 from tests.stories.liveness.beating import Clients, beating, crowd
 from tests.stories.process import LIMIT, Discovery, running, until
@@ -121,10 +122,11 @@ def watching(dns_port: int) -> Iterator[Watch]:
 
 def test_nobody_registers_again_and_no_answer_says_less(tmp_path: Path) -> None:
     """Stopped by SIGTERM and started again, then killed and started again, on the same ports."""
-    settings: dict[str, Any] = {"DATA_DIR": str(tmp_path / "data"), "MAX_INSTANCES_PER_SERVICE": EACH}
+    settings: dict[str, Any] = {
+        "DATA_DIR": str(tmp_path / "data"), "MAX_INSTANCES_PER_SERVICE": EACH, "PORT": free_port(), "DNS_PORT": free_port(),
+    }  # fmt: skip
     with ExitStack() as stack:
         server = stack.enter_context(running(**settings))
-        settings |= {"PORT": server.port, "DNS_PORT": server.dns_port}
         clients = stack.enter_context(beating(server.port, crowd(SERVICES, EACH), every=EVERY))
         watch = stack.enter_context(watching(server.dns_port))
         ready = [0.0]

@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
 from tests.stories.liveness.beating import beating, crowd
 from tests.stories.process import running, until
 
 CLIENTS = 20
-SETTINGS: dict[str, Any] = {"HEARTBEAT_TIMEOUT_SECONDS": 3}
+EVERY = 0.5  # seconds between two beats; no lack of a core ends the leases
 
 
 def _fields(number: int) -> dict[str, Any]:
@@ -26,13 +27,19 @@ def _specs(**more: Any) -> list[dict[str, Any]]:
 def test_after_a_loss_of_everything_all_are_back_with_their_next_beat(tmp_path: Path) -> None:
     """PUT /instances by real clients that know no other request."""
     data = tmp_path / "data"
-    with running(DATA_DIR=str(data), **SETTINGS) as first, beating(first.port, _specs(), upsert=True) as clients:
+    settings: dict[str, Any] = {
+        "DATA_DIR": str(data),
+        "HEARTBEAT_TIMEOUT_SECONDS": 600,
+        "PORT": free_port(),
+        "DNS_PORT": free_port(),
+    }
+    with running(**settings) as first, beating(first.port, _specs(), upsert=True, every=EVERY) as clients:
         everybody = set(range(CLIENTS))
         until(lambda: clients.answered(0) == everybody)
         first.stop(signal.SIGKILL)
         shutil.rmtree(data)
         killed = time.monotonic()
-        with running(DATA_DIR=str(data), PORT=first.port, DNS_PORT=first.dns_port, **SETTINGS) as second:
+        with running(**settings) as second:
             ready = time.monotonic()
             until(lambda: {beat.client for beat in clients.beats if beat.sent > killed and beat.status} == everybody)
             back = max(beat.received for beat in _firsts(clients.beats, killed)) - ready
