@@ -114,6 +114,8 @@ def refused(error: Refused) -> str:
     """What the server said, and what that means for whoever typed a command."""
     if error.status == 401:
         return f"{error} (commands take it from DISCOVERY_TOKEN, or from the file that DISCOVERY_TOKEN_FILE names)"
+    if since := error.content.get("since"):  # of the history
+        return f"{error}; it begins at {since}"
     if error.code == "SERVICE_UNKNOWN" and (name := error.content.get("serviceName")):
         near, known = error.content.get("suggestion"), error.content.get("known")
         guess = f"{f'{known}; ' if known else ''}{f'did you mean {near}? ' if near else ''}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -86,24 +87,25 @@ async def _follow(
     registry: RegistryClient, since: int | None, wanted: dict[str, Any], count: int | None, output: str
 ) -> None:
     left, gap = count, ", from now on"
-    stream = follow(registry, since, **wanted)
-    try:
-        async for item in stream:
-            match item:
-                case Event(content=content):
-                    print(_shown(content, output), flush=True)
-                    left = None if left is None else left - 1
-                    if left == 0:
-                        return
-                case Connected(url=url, resumed=resumed):
-                    say(f"connected to {url}{'' if resumed else gap}")
-                    gap = ", another registry or one without its memory; some of it is missing here"
-                case Disconnected(reason=reason):
-                    say(f"disconnected: {reason}; trying again")
-                case Reset(oldest=oldest):
-                    say(f"some of it is missing here; --since {oldest} begins with the oldest that is known")
-    finally:
-        await stream.aclose()
+    while True:
+        async with aclosing(follow(registry, since, **wanted)) as stream:
+            async for item in stream:
+                match item:
+                    case Event(content=content):
+                        print(_shown(content, output), flush=True)
+                        left = None if left is None else left - 1
+                        if left == 0:
+                            return
+                    case Connected(url=url, resumed=resumed):
+                        say(f"connected to {url}{'' if resumed else gap}")
+                        gap = ", another registry or one without its memory; some of it is missing here"
+                    case Disconnected(reason=reason):
+                        say(f"disconnected: {reason}; trying again")
+                    case Reset(oldest=oldest):
+                        say(f"some of it is missing here: what is still known begins after index {oldest}")
+                        if since != oldest:  # else a server that says nothing else is asked for ever
+                            since = oldest
+                            break
 
 
 def _shown(event: EventContent, output: str) -> str:

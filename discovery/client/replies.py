@@ -156,6 +156,7 @@ class _Error(TypedDict):
     suggestion: NotRequired[str]
     serviceName: NotRequired[str]
     known: NotRequired[str]
+    since: NotRequired[str]
     retryAfterMs: NotRequired[Annotated[Finite, Field(ge=0)]]
 
 

@@ -80,13 +80,14 @@ class Lately:
 
 
 class Warning(NamedTuple):
-    """`since`: monotonic seconds. `total`: how many there are of its code."""
+    """`since`: monotonic seconds. `total`: how many there are of its code. `first`: its text when it began."""
 
     code: str
     severity: Severity
     text: str
     since: float
     total: int
+    first: str
 
     @property
     def see(self) -> str:
@@ -109,19 +110,14 @@ class WarningList:
             known = [about for about in before if about in texts]
             new = [about for about in texts if about not in before][: MOST - len(known)]
             self._held[concern.code] = held = {
-                about: Warning(
-                    concern.code, concern.severity, texts[about], before[about].since if about in before else now, len(texts)
-                )
-                for about in (*known, *new)
-            }  # fmt: skip
+                about: before[about]._replace(text=texts[about], total=len(texts)) for about in known
+            }
             for about in new:
+                held[about] = Warning(concern.code, concern.severity, texts[about], now, len(texts), texts[about])
                 _say_begun(held[about])
             for about, old in before.items():
                 if about not in held:
-                    _log.info(
-                        "over after %.0f s: %s", now - old.since, old.text,
-                        extra=fields("warning.ended", code=old.code, seconds=round(now - old.since), reason=old.text),
-                    )  # fmt: skip
+                    _say_ended(old, now - old.since)
 
     def at(self, now: float) -> list[Warning]:
         """The critical ones first, then the oldest."""
@@ -153,4 +149,13 @@ def _say_begun(begun: Warning) -> None:
     _log.log(
         level, "%s (%s)", begun.text, begun.see,
         extra=fields("warning.began", code=begun.code, severity=begun.severity, reason=begun.text, see=begun.see),
+    )  # fmt: skip
+
+
+def _say_ended(ended: Warning, seconds: float) -> None:
+    """With the words of the line that told of its beginning, by which the two are found together, and what had become of it."""
+    last = "" if ended.text == ended.first else f"; at last: {ended.text}"
+    _log.info(
+        "over after %.0f s: %s%s", seconds, ended.first, last,
+        extra=fields("warning.ended", code=ended.code, seconds=round(seconds), reason=ended.first, last=ended.text),
     )  # fmt: skip

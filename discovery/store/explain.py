@@ -192,8 +192,7 @@ def _failing(instance: Instance) -> str:
     found = instance.said_by(first)
     if first.is_plain and len(instance.spec.checks) == 1:
         return f"the checks of it fail: {found.output}"
-    since = f" since {moment.to_the_second(found.since)}" if found.since else ""
-    return f"its check {first.label} fails{since}: {found.output}"
+    return f"its check {first.label} fails: {found.output}"
 
 
 def _besides(instance: Instance, status: Status, window: Window | None) -> list[str]:

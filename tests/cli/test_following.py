@@ -105,6 +105,13 @@ def test_events_of_the_past_come_first_in_every_form(at: At, server: Discovery) 
         assert at(*events, "-n", "1", "-o", output).out.replace("\n", "").isprintable()
 
 
+def test_of_a_past_that_is_forgotten_events_begin_with_what_is_still_known(at: At, server: Discovery) -> None:
+    server.register("web")
+    done = at("events", "--since", "1", "-n", "1", "-o", "name")
+    assert (done.status, done.out.count("\n")) == (0, 1)
+    assert "some of it is missing here: what is still known begins after index " in done.err
+
+
 def test_a_filter_that_is_none_is_1(at: At) -> None:
     assert "kind" in at("events", "--kind", "nonsense").err
     assert at("events", "--kind", "nonsense").status == 1

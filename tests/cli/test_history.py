@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +98,11 @@ def test_an_instant_is_explained(server: Discovery) -> None:
 
 
 def test_what_the_history_does_not_know_is_1(server: Discovery) -> None:
-    assert At(server.http)("explain", "web", "--at", "2001-01-01T00:00Z").status == 1
+    done = At(server.http)("explain", "web", "--at", "2001-01-01T00:00Z")
+    assert done.status == 1
+    assert re.search(r"does not go back so far; it begins at 20[0-9T:.-]+Z$", done.err)
+    never = At(server.http)("explain", "nothing", "--at", "now")
+    assert "No service nothing was registered at " in never.err
 
 
 @pytest.mark.parametrize("arguments", [["--since", "soon"], ["-n", "0"], ["web", "more"]])

@@ -48,7 +48,7 @@ def test_a_warning_keeps_since_when_it_holds_though_its_text_changes(caplog: pyt
     assert house.at(4) == []
     assert lines(caplog) == [("warning.began", "zone", logging.WARNING), ("warning.ended", "zone", logging.INFO)]
     assert caplog.records[0].getMessage() == "1 bad (discovery/docs/troubleshooting.md#zone)"
-    assert caplog.records[1].getMessage() == "over after 2 s: 2 bad"
+    assert caplog.records[1].getMessage() == "over after 2 s: 1 bad; at last: 2 bad"
 
 
 def test_critical_ones_come_first_then_the_oldest(caplog: pytest.LogCaptureFixture) -> None:

@@ -134,7 +134,7 @@ class ServiceZone(LiveNames):
             return Answer.nxdomain(Explanation(OTHER, partial(self.why_not, relative, now), Reason.NO_SUCH_INSTANCE))
         entries = served(meant, now)
         if not entries:
-            why_none_is = partial(self._none_healthy, service, meant, now)
+            why_none_is = partial(self._none_healthy, _meant(relative, match, service), service, meant, now)
             return Answer.nodata(Explanation(OTHER, why_none_is, Reason.NONE_HEALTHY))
         return self._of_type(relative, selector, service, meant, entries, None, qtype, now, locality)
 
@@ -170,7 +170,7 @@ class ServiceZone(LiveNames):
         chosen = as_many_as_fit(candidates, kind, behind, now)
         whole = len(chosen) == len(candidates)
         about = chosen or entries  # a negative is about all
-        stale = None if lifetime else staleness(self._registry, service.name, about, now)
+        stale = None if lifetime else staleness(self._registry, _meant(relative, match, service), about, now)
         if stale:
             leases = [entry.effective_lease(now) for entry in about]
             instances = [as_offered(entry, now) for entry in chosen]
@@ -233,8 +233,8 @@ class ServiceZone(LiveNames):
         near = preference.near(service, locality, could, candidates, means, now) if locality else None
         return near, preference.differs(service, could, candidates, now)
 
-    def _none_healthy(self, service: Service, meant: list[Entry], now: float) -> str:
-        return f"{service.name} is known, 0 of {len(meant)} healthy{why_none(self._registry, service, meant, now)}"
+    def _none_healthy(self, name: str, service: Service, meant: list[Entry], now: float) -> str:
+        return f"{name} is known, 0 of {len(meant)} healthy{why_none(self._registry, service, meant, now)}"
 
     def _why_alias(self, service: Service, qtype: int) -> Explanation | None:
         """Where the records are that were asked for at a name that has none but an alias."""
@@ -256,6 +256,11 @@ class ServiceZone(LiveNames):
         """By its folded name; None as well where that is no label, whatever octets were asked for."""
         service = self._registry.services.get(name)
         return service if service is not None and service.key else None
+
+
+def _meant(relative: Name, match: Match, service: Service) -> str:
+    """For people: the service, or the name that means some of its instances."""
+    return service.name if match is every else to_text(relative)
 
 
 def _is_plain(label: bytes) -> bool:

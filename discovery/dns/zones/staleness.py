@@ -17,7 +17,7 @@ STALE_TTL = 1
 
 
 def staleness(registry: State, name: str, entries: Sequence[Entry], now: float) -> Explanation | None:
-    """What to tell of an answer about `name` with these entries, in the order of `served`; None of healthy ones."""
+    """What to tell of an answer about `name`, as people know it, with these entries, in the order of `served`; None of healthy ones."""
     last = entries[-1].status_at(now)  # the healthy ones come first
     if last is Status.HEALTHY:
         return None

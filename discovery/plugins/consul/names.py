@@ -151,15 +151,16 @@ class Names(LiveNames):
         if service is None or not meant:
             return Answer.nxdomain()
         entries = served((entry for entry, _ in meant), now)
+        which = f"{asked.tag}.{service.name}" if asked.tag else service.name
         if not entries:
-            why = f"{service.name} is known, 0 of {len(meant)} healthy"
+            why = f"{which} is known, 0 of {len(meant)} healthy"
             explanation = Explanation(
                 OTHER,
                 lambda: why + why_none(self._registry, service, [entry for entry, _ in meant], now),
                 Reason.NONE_HEALTHY,
             )
             return Answer.nxdomain(explanation) if self._compat else Answer.nodata(explanation)
-        stale = staleness(self._registry, service.name, entries, now)
+        stale = staleness(self._registry, which, entries, now)
         leases = tuple(entry.effective_lease(now) if stale else entry.lease for entry in entries)
         lifetime = Lifetime(service.folded, leases, longest_ttl(self._ttl, stale), now)
         peers = {id(entry): peer for entry, peer in meant}

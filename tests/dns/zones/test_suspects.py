@@ -364,6 +364,16 @@ def test_nodata_counts_what_there_is() -> None:
     assert text.endswith("the last since 00:00:01Z: its lease ran out: no heartbeat for 1 s")
 
 
+@pytest.mark.parametrize("name", ["blue.web", "p3001.web", "_http._tcp.web"])
+def test_what_is_said_of_some_instances_names_them_and_not_the_whole_service(name: str) -> None:
+    world = World()
+    world.add("web", "10.0.0.1", 3001, tags=["blue"], ports={"http": 80})
+    world.add("web", "10.0.0.2", 3002)
+    world.drain("web", "10.0.0.1")
+    ((_, text),) = explained(world.ask(f"{name}.svc.local", "SRV", now=3.0, edns=1232))
+    assert text.startswith(f"{name} is known, 0 of 1 healthy (1 draining), ")
+
+
 # -- the lists: reverse names and DNS-SD
 
 

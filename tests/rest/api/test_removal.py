@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from discovery.core.caller import NOBODY
+from discovery.rest.api.services import removing
+from discovery.rest.api.services.removing import Removing
 from tests.rest.harness import USER, Api, assert_error, time_of
 from tests.store.making import Log
 
@@ -71,3 +79,24 @@ async def test_a_removal_says_who_asked(api: Api) -> None:
         await api.register()
         await api.request(*remove)
         assert "127.0.0.1" in changes[-1].reason
+
+
+async def test_a_removal_that_is_broken_off_between_two_parts_leaves_no_error_that_nobody_has_read(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(*_: object) -> Any:
+        raise OSError("the disk is full")
+
+    async def is_cancelled() -> None:
+        await asyncio.sleep(0)
+        raise asyncio.CancelledError
+
+    turn = SimpleNamespace(over=is_cancelled, reserve=lambda seconds: None)
+    monkeypatch.setattr(removing, "turns", lambda: turn)
+    unread: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: unread.append(context))
+    removal = Removing(api.registry, SimpleNamespace(submit=refuses))
+    with pytest.raises(asyncio.CancelledError):
+        await removal._deregister_all(iter(()), "cleared", None, NOBODY)
+    gc.collect()
+    assert not unread

@@ -110,7 +110,11 @@ class Removing:
             keys = tuple(entry.instance.spec.key for entry in part)
             names.update(key.service for key in keys)
             write = DeregisterMany(keys, reason, service)
-            under_way.append(asyncio.ensure_future(self._engine.submit(write, caller)))
+            task = asyncio.ensure_future(self._engine.submit(write, caller))
+            task.add_done_callback(
+                lambda task: task.cancelled() or task.exception()
+            )  # whoever asked may leave before the last part
+            under_way.append(task)
             turns().reserve(TURN)  # its task begins; they are made safe together
             await turns().over()
             part = next(parts, [])
