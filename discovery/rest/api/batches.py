@@ -208,7 +208,9 @@ class Renewals:
         reports = list[tuple[Any, Report | ReportCheck]]()
         for number, item in enumerate(items, start):
             try:
-                if type(item) is not dict or ("health" not in item and "checks" not in item):  # nearly always
+                if type(item) is not dict or not (
+                    "health" in item or "checks" in item or "output" in item
+                ):  # nearly always
                     self._add(self._renew_one(item, number))
                 else:
                     reports += [(item, write) for write in self._renew_with_health(item, number)]
