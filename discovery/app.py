@@ -22,7 +22,6 @@ from discovery.core.caller import SERVER
 from discovery.core.client_zones import ClientZones
 from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
-from discovery.core.log_fields import fields
 from discovery.core.metric import counter
 from discovery.core.network import Networks
 from discovery.core.warning import Concern, WarningList, warning
@@ -224,7 +223,7 @@ class Server:
         await asyncio.gather(*(file.reload() for file in self._seams.files))
 
     def _fail(self, error: DiscoveryError) -> None:
-        _log.critical("%s", error, extra=fields("server.failed", reason=str(error)))
+        _log.critical("%(reason)s", {"event": "server.failed", "reason": str(error)})
         self.failure = error
         self.on_failure()
 
@@ -235,13 +234,15 @@ class Server:
             return
         if settings.allow_anonymous:
             http, dns = settings.public_http_address, settings.public_address
-            _log.warning(
-                "ALLOW_ANONYMOUS=true and no token: %s; to close it set API_TOKEN or TOKENS_FILE",
-                f"anybody who reaches {dns} can look up every name over DNS"
+            open_to_all = (
+                "look up every name over DNS"
                 if http is None
-                else f"anybody who reaches {http} can register, change, drain and deregister every instance of every service, and read "
-                f"all of it; only {', '.join(self._web.of_operators())} are for this machine alone",
-                extra=fields("server.exposed", address=http or dns),
+                else "register, change, drain and deregister every instance of every service, and read all of it; "
+                f"only {', '.join(self._web.of_operators())} are for this machine alone"
+            )
+            _log.warning(
+                "ALLOW_ANONYMOUS=true and no token: anybody who reaches %(address)s can %(_can)s; to close it set API_TOKEN or TOKENS_FILE",
+                {"event": "server.exposed", "address": http or dns, "_can": open_to_all},
             )
             return
         raise SettingsError(
@@ -281,9 +282,7 @@ async def _closed(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await close()
     except Exception:
         _log.exception(
-            "%s failed; the rest is closed all the same",
-            close.__qualname__,
-            extra=fields("close.failed", part=close.__qualname__),
+            "%(part)s failed; the rest is closed all the same", {"event": "close.failed", "part": close.__qualname__}
         )
 
 

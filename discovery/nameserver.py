@@ -11,7 +11,6 @@ from typing import Any
 
 from discovery import __version__
 from discovery.core.event import Commit
-from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter
 from discovery.core.network import Networks
 from discovery.core.warning import Concern, Lately, critical, one
@@ -89,9 +88,9 @@ class NameServer:
         for origin in domains:
             if origin in seams.live_names:
                 _log.info(
-                    "%s is a zone of its own, whose names are not those of DNS_DOMAIN, though it is listed there",
-                    names.to_text(origin), extra=fields("zones.owned", zone=names.to_text(origin)),
-                )  # fmt: skip
+                    "%(zone)s is a zone of its own, whose names are not those of DNS_DOMAIN, though it is listed there",
+                    {"event": "zones.owned", "zone": names.to_text(origin)},
+                )
         cookies = Cookies(os.urandom(SECRET_SIZE))
         self._kept, self._respond = self._make_responder(cookies, random)
         limiter = RateLimiter(

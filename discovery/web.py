@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 from discovery.core.caller import Caller
-from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, counter, gauge
 from discovery.core.name import fold
 from discovery.core.network import Networks
@@ -245,10 +244,10 @@ def _limits(settings: Settings) -> tuple[Connections, Watchers]:
     room = shares(files).http
     if room < most:
         _log.warning(
-            "HTTP_MAX_CONNECTIONS is %d, but this process may open only %d files: at most %d connections are taken; allow it more "
-            "(ulimit -n, LimitNOFILE in a systemd unit)", most, files, room,
-            extra=fields("connections.limited", wanted=most, files=files, most=room),
-        )  # fmt: skip
+            "HTTP_MAX_CONNECTIONS is %(wanted)d, but this process may open only %(files)d files: at most %(most)d connections are taken; "
+            "allow it more (ulimit -n, LimitNOFILE in a systemd unit)",
+            {"event": "connections.limited", "wanted": most, "files": files, "most": room},
+        )
     most, most_of_address = min(most, room), min(settings.http_max_connections_per_address, room)
     watchers = Watchers(min(settings.max_watchers, most // 2), most_of_address // 2)
     return Connections(most, most_of_address), watchers

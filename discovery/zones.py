@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from discovery.core.errors import DiscoveryError
-from discovery.core.log_fields import fields
 from discovery.dns.message.names import Name, from_text, to_text
 from discovery.dns.zones import zonefile
 from discovery.dns.zones.catalog import MAX_CHAIN, Catalog
@@ -124,10 +123,9 @@ class Zones:
         self._warn_of_names()
         if not self._folder.is_dir():
             _log.warning(
-                "ZONES_DIR: there is no folder %s, so there are no fixed records, and the zones of DNS_DOMAIN have an SOA and an "
+                "ZONES_DIR: there is no folder %(folder)s, so there are no fixed records, and the zones of DNS_DOMAIN have an SOA and an "
                 "NS made up; zone files are read as soon as there is one",
-                self._folder.absolute(),
-                extra=fields("zones.no_folder", folder=self._folder),
+                {"event": "zones.no_folder", "folder": self._folder.absolute()},
             )
 
     def _serve(self, files: Iterable[StaticZone]) -> None:
@@ -149,10 +147,8 @@ class Zones:
         """Of services that had their names before these were reserved, or in an earlier life of the server."""
         for name in self._reserved.keys() & self._registry.services.keys():
             _log.warning(
-                "service %s: its name %s, so DNS does not find all of it; register it under another name",
-                name,
-                self._reserved[name],
-                extra=fields("service.name_reserved", service=name),
+                "service %(service)s: its name %(reason)s, so DNS does not find all of it; register it under another name",
+                {"event": "service.name_reserved", "service": name, "reason": self._reserved[name]},
             )
 
     def _made_up(self, origin: Name) -> StaticZone:

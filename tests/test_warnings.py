@@ -13,6 +13,7 @@ import pytest
 
 import discovery
 from discovery.app import Server
+from discovery.cli.logs import fields_of
 from discovery.core.caller import Caller, Grants
 from discovery.core.errors import Forbidden, Unauthorized
 from discovery.core.warning import Concern, Lately
@@ -210,7 +211,7 @@ def test_tokens_that_are_unknown_or_lack_the_right_are_in_the_log_and_the_audit(
     made.install(seams)
     with suppress(Forbidden):
         made._authorize("shop", Caller("10.0.0.7", "ci", token=digest("s")))
-    assert [each.fields["event"] for each in caplog.records] == ["token.wrong"]  # type: ignore[attr-defined]
+    assert [fields_of(each)["event"] for each in caplog.records] == ["token.wrong"]
     assert b'"action":"show-token"' in refused[0]
     assert b"10.0.0.7" in refused[0]
     assert ShowToken().lasts

@@ -1,4 +1,11 @@
-"""The log: text for people, or JSON lines for machines, on standard error, written in the background."""
+"""The log: text for people, or JSON lines for machines, on standard error, written in the background.
+
+A line is a sentence with its values by name, and the event that it tells of, `noun.verb`: `_log.warning("%(file)s is broken: %(reason)s",
+{"event": "zones.failed", "file": file, "reason": reason})`. As text it is the sentence alone; as JSON it has each value under its own name
+besides, but for those that begin with `_`, which are of the sentence alone. The same thing has the same name in all lines: service, ip,
+port, id, index, actor (the token's name), client (an address), file. Lines are written later by another thread, so values do not change.
+docs/logs.md lists the events.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +15,9 @@ import queue
 import re
 import threading
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
-
-from discovery.core.log_fields import fields
+from typing import Any
 
 _log = logging.getLogger("discovery.log")
 
@@ -67,9 +74,8 @@ class Background(logging.Handler):
             if self._dropped and self._waiting.qsize() < MAX_WAITING // 2:
                 dropped, self._dropped = self._dropped, 0
                 _log.warning(
-                    "%d lines were dropped: the log is read too slowly",
-                    dropped,
-                    extra=fields("log.dropped", lines=dropped),
+                    "%(lines)d lines were dropped: the log is read too slowly",
+                    {"event": "log.dropped", "lines": dropped},
                 )
             self._waiting.task_done()
 
@@ -91,14 +97,12 @@ def escaped(text: str) -> str:
 
 
 class _JsonFormatter(logging.Formatter):
-    """An object a line, in ASCII: what a terminal might take as an order is escaped. `core.log_fields` beside the rest; empty ones are
-    left out.
-    """
+    """An object a line, in ASCII: what a terminal might take as an order is escaped. Empty values are left out."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
-        own: dict[str, object] = getattr(record, "fields", {})
-        if "event" in own:
+        own = fields_of(record)
+        if own:
             line["event"] = own["event"]
         line["message"] = record.getMessage()
         for name, value in own.items():
@@ -107,6 +111,12 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What it says besides its sentence; nothing of a library's."""
+    values = record.args if isinstance(record.args, Mapping) and "event" in record.args else {}
+    return {name: value for name, value in values.items() if not name.startswith("_")}
 
 
 class _RunFormatter(logging.Formatter):

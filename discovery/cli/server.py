@@ -14,7 +14,6 @@ from discovery import __version__
 from discovery.app import Server
 from discovery.cli import gc_tuning, logs
 from discovery.core.errors import reason_of
-from discovery.core.log_fields import fields
 from discovery.settings import Settings
 from discovery.system.limits import raise_open_files
 
@@ -32,10 +31,8 @@ def run() -> None:
 
 async def _serve(settings: Settings) -> None:
     _log.info(
-        "discovery %s starts, environment %s",
-        __version__,
-        settings.environment,
-        extra=fields("server.starting", version=__version__, environment=settings.environment),
+        "discovery %(version)s starts, environment %(environment)s",
+        {"event": "server.starting", "version": __version__, "environment": settings.environment},
     )
     server = Server(settings)
     stop = asyncio.Event()
@@ -51,7 +48,7 @@ async def _serve(settings: Settings) -> None:
     notify("READY=1")
     try:
         await stop.wait()
-        _log.info("stopping", extra=fields("server.stopping"))
+        _log.info("stopping", {"event": "server.stopping"})
         notify("STOPPING=1")
     finally:
         await server.stop()
@@ -70,8 +67,6 @@ def notify(state: str) -> None:
             sock.sendto(state.encode(), "\0" + where[1:] if where.startswith("@") else where)
     except OSError as error:
         _log.warning(
-            "systemd cannot be told %s: %s",
-            state,
-            reason_of(error),
-            extra=fields("systemd.not_told", state=state),
+            "systemd cannot be told %(state)s: %(reason)s",
+            {"event": "systemd.not_told", "state": state, "reason": reason_of(error)},
         )

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, Readings
 
 _log = logging.getLogger("discovery.warning")
@@ -147,15 +146,17 @@ def _asked(concern: Concern) -> Mapping[str, str]:
 def _say_begun(begun: Warning) -> None:
     level = logging.ERROR if begun.severity is Severity.CRITICAL else logging.WARNING
     _log.log(
-        level, "%s (%s)", begun.text, begun.see,
-        extra=fields("warning.began", code=begun.code, severity=begun.severity, reason=begun.text, see=begun.see),
+        level, "%(reason)s (%(see)s)",
+        {"event": "warning.began", "code": begun.code, "severity": begun.severity, "reason": begun.text, "see": begun.see},
     )  # fmt: skip
 
 
 def _say_ended(ended: Warning, seconds: float) -> None:
     """With the words of the line that told of its beginning, by which the two are found together, and what had become of it."""
-    last = "" if ended.text == ended.first else f"; at last: {ended.text}"
     _log.info(
-        "over after %.0f s: %s%s", seconds, ended.first, last,
-        extra=fields("warning.ended", code=ended.code, seconds=round(seconds), reason=ended.first, last=ended.text),
+        "over after %(seconds)d s: %(reason)s%(_last)s",
+        {
+            "event": "warning.ended", "code": ended.code, "seconds": round(seconds), "reason": ended.first, "last": ended.text,
+            "_last": "" if ended.text == ended.first else f"; at last: {ended.text}",
+        },
     )  # fmt: skip

@@ -8,7 +8,6 @@ from typing import Any
 from discovery.core.address import place_text
 from discovery.core.event import RESTORE, Commit, InstanceEvent, Kind, ValueEvent
 from discovery.core.health import Finding
-from discovery.core.log_fields import fields
 from discovery.store.service import Entry
 
 _log = logging.getLogger("discovery.registry")
@@ -31,12 +30,12 @@ def _log_instance(event: InstanceEvent, commit: Commit) -> None:
     instance, index, by = event.instance, commit.index, commit.by
     spec = instance.spec
     _log.log(
-        level, "%s %s %s: %s [id %s, index %d]",
-        event.kind.value, spec.name, instance.address, event.reason, instance.id, index,
-        extra=fields(
-            f"instance.{event.kind}", service=spec.name, ip=spec.ip, port=spec.port or None, id=instance.id, reason=event.reason,
-            index=index, actor=by.name, client=by.address,
-        ),
+        level, "%(_kind)s %(service)s %(_address)s: %(reason)s [id %(id)s, index %(index)d]",
+        {
+            "event": f"instance.{event.kind}", "service": spec.name, "ip": spec.ip, "port": spec.port or None, "id": instance.id,
+            "reason": event.reason, "index": index, "actor": by.name, "client": by.address, "_kind": event.kind,
+            "_address": instance.address,
+        },
     )  # fmt: skip
 
 
@@ -47,11 +46,11 @@ def _log_value(event: ValueEvent[Any, Any], commit: Commit) -> None:
     what = place if event.service is not None or name is None else {kind.noun: name} | place
     _log.log(
         logging.WARNING if kind.warns else logging.INFO,
-        "%s %s: %s [index %d]", kind.text.format(place=where, name=name, **place), kind.verbs[phase], event.reason, index,
-        extra=fields(
-            f"{kind.noun}.{(kind.log_verbs or kind.verbs)[phase]}", **what, reason=event.reason, index=index,
-            actor=by.name, client=by.address,
-        ),
+        "%(_what)s %(_verb)s: %(reason)s [index %(index)d]",
+        {
+            "event": f"{kind.noun}.{(kind.log_verbs or kind.verbs)[phase]}", **what, "reason": event.reason, "index": index,
+            "actor": by.name, "client": by.address, "_what": kind.text.format(place=where, name=name, **place), "_verb": kind.verbs[phase],
+        },
     )  # fmt: skip
 
 
@@ -81,9 +80,9 @@ class OutputLog:
         told[instance.id] = now
         spec = instance.spec
         _log.info(
-            "%s %s says of itself: %s [id %s]", spec.name, instance.address, own.output or own.health, instance.id,
-            extra=fields(
-                "instance.output", service=spec.name, ip=spec.ip, port=spec.port or None, id=instance.id, health=own.health,
-                output=own.output,
-            ),
+            "%(service)s %(_address)s says of itself: %(_says)s [id %(id)s]",
+            {
+                "event": "instance.output", "service": spec.name, "ip": spec.ip, "port": spec.port or None, "id": instance.id,
+                "health": own.health, "output": own.output, "_address": instance.address, "_says": own.output or own.health,
+            },
         )  # fmt: skip

@@ -13,8 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from discovery.core.log_fields import fields
-
 _log = logging.getLogger("discovery.clock")
 
 TICK = 0.25
@@ -74,8 +72,7 @@ class Clock:
         self._paused += pause
         self._too_late = now + TICK + LATE
         _log.warning(
-            "the process stood still for %.1f s, which count against no lease",
-            pause,
-            extra=fields("process.stood_still", seconds=pause),
+            "the process stood still for %(seconds).1f s, which count against no lease",
+            {"event": "process.stood_still", "seconds": pause},
         )
         self.on_pause(pause, now - self._paused)

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable
 
 from discovery.core.caller import SERVER
-from discovery.core.log_fields import fields
 from discovery.store.engine import Engine
 from discovery.store.errors import EngineAway
 from discovery.store.expiry import Expire
@@ -68,13 +67,12 @@ class Reaper:
             while self._engine.leads and (await self._engine.submit(_EXPIRE, SERVER) or self._is_due()):
                 await turns().over()
         except EngineAway as error:
-            _log.warning("what has become due waits: %s", error, extra=fields("expiry.failed"))
+            _log.warning("what has become due waits: %(reason)s", {"event": "expiry.failed", "reason": str(error)})
             self._sleep_until(self._clock() + RETRY_SECONDS)
         except Exception:
             _log.exception(
-                "what has become due could not be carried out; it is tried again in %g s",
-                RETRY_SECONDS,
-                extra=fields("expiry.failed"),
+                "what has become due could not be carried out; it is tried again in %(_after)g s",
+                {"event": "expiry.failed", "_after": RETRY_SECONDS},
             )
             self._sleep_until(self._clock() + RETRY_SECONDS)
         else:

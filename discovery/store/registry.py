@@ -18,7 +18,6 @@ from discovery.core.event import RESTORE, Commit, InstanceEvent, Kind, ValueEven
 from discovery.core.instance import Instance, Key
 from discovery.core.kinds import WindowEvent, begun
 from discovery.core.lease import Lease, Term
-from discovery.core.log_fields import fields
 from discovery.core.maintenance import Scope
 from discovery.core.status import SILENT, Status
 from discovery.store import fits
@@ -296,5 +295,5 @@ def _tell(followers: Iterable[Callable[[T], None]], what: T, index: int) -> None
             follow(what)
         except Exception:  # a defect of one must not keep the others from what has happened
             _log.exception(
-                "a follower failed at commit %d; the others go on", index, extra=fields("follower.failed", index=index)
+                "a follower failed at commit %(index)d; the others go on", {"event": "follower.failed", "index": index}
             )

@@ -17,7 +17,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from discovery.core.log_fields import fields
 from discovery.system.backlog import Backlog, retry_after
 
 T = TypeVar("T")
@@ -143,9 +142,9 @@ class BackgroundWriter(Generic[T]):
         if left := len(self._backlog):
             reason = self.refuses or f"the disk has not answered for {CLOSE_SECONDS:g} s"
             self._log.error(
-                "%s: %d writes could not be made before the end: %s", self.file, left, reason,
-                extra=fields(f"{self.name}.lost", file=self.file, writes=left, reason=reason),
-            )  # fmt: skip
+                "%(file)s: %(writes)d writes could not be made before the end: %(reason)s",
+                {"event": f"{self.name}.lost", "file": self.file, "writes": left, "reason": reason},
+            )
         return left
 
     def _start(self) -> None:
@@ -214,7 +213,7 @@ class BackgroundWriter(Generic[T]):
         try:
             self.close_file()
         except Exception:
-            self._log.exception("a file could not be closed", extra=fields("file.close_failed"))
+            self._log.exception("a file could not be closed", {"event": "file.close_failed"})
         self._call_loop(partial(_end, self._ended))
 
     def _stored(self, group: Sequence[T]) -> tuple[int, str | None]:
@@ -223,7 +222,7 @@ class BackgroundWriter(Generic[T]):
         except WriteRefused as refused:
             return refused.written, refused.reason
         except Exception:
-            self._log.exception("a write failed in a way that was not foreseen", extra=fields("file.write_failed"))
+            self._log.exception("a write failed in a way that was not foreseen", {"event": "file.write_failed"})
             return 0, "an error that the log tells of"
         return len(group), None
 

@@ -16,7 +16,6 @@ from typing import Any, Generic, TypeVar
 import watchfiles
 
 from discovery.core.errors import DiscoveryError
-from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, gauge
 from discovery.core.warning import Concern, each, warning
 from discovery.system.threads import in_daemon_thread, start_in_daemon_thread
@@ -69,9 +68,8 @@ class Reloaded(Generic[T]):
         path = self._paths[0]
         if len(self.readers) >= MAX_READERS:
             _log.error(
-                "%d earlier readings of %s have not come to an end (does a mount hang?); what was read before stays in use",
-                len(self.readers), path,
-                extra=fields(f"{self._what}.stuck", file=path),
+                "%(_number)d earlier readings of %(file)s have not come to an end (does a mount hang?); what was read before stays in use",
+                {"event": f"{self._what}.stuck", "file": path, "_number": len(self.readers)},
             )  # fmt: skip
             return
         thread, reading = start_in_daemon_thread(self._read)
@@ -81,9 +79,9 @@ class Reloaded(Generic[T]):
         await asyncio.wait([using], timeout=SLOW_SECONDS)
         if not using.done():
             _log.warning(
-                "%s is still being read; until that is done, what was read before stays in use", path,
-                extra=fields(f"{self._what}.slow", file=path),
-            )  # fmt: skip
+                "%(file)s is still being read; until that is done, what was read before stays in use",
+                {"event": f"{self._what}.slow", "file": path},
+            )
 
     async def _use(self, reading: asyncio.Future[T], number: int) -> None:
         """One that is overtaken by a later one comes too late."""
@@ -93,15 +91,15 @@ class Reloaded(Generic[T]):
             if number > self._used:
                 self._used, self.value, self.failure = number, value, None
                 await self.on_change(value)
-                _log.info("%s was read again", path, extra=fields(f"{self._what}.reloaded", file=path))
+                _log.info("%(file)s was read again", {"event": f"{self._what}.reloaded", "file": path})
         except DiscoveryError as error:
             self._fail(str(error))
         except Exception:
             self._fail(f"reading {path} failed; the log has the details")
             _log.exception(
-                "reading %s failed; what was read before stays in use", path,
-                extra=fields(f"{self._what}.failed", file=path, reason="unforeseen"),
-            )  # fmt: skip
+                "reading %(file)s failed; what was read before stays in use",
+                {"event": f"{self._what}.failed", "file": path, "reason": "unforeseen"},
+            )
 
     def _fail(self, reason: str) -> None:
         self.failure = reason
@@ -158,9 +156,9 @@ class Reloaded(Generic[T]):
                 pass  # it went away between the look and the watch
             except Exception:
                 _log.exception(
-                    "watching %s failed; it begins anew in %g s", self._paths[0], _FOLDER_SECONDS,
-                    extra=fields(f"{self._what}.watch_failed", file=self._paths[0]),
-                )  # fmt: skip
+                    "watching %(file)s failed; it begins anew in %(_after)g s",
+                    {"event": f"{self._what}.watch_failed", "file": self._paths[0], "_after": _FOLDER_SECONDS},
+                )
             await asyncio.sleep(_FOLDER_SECONDS)
             await self._compare()
 

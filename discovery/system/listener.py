@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 from discovery.core.address import client_prefix
-from discovery.core.log_fields import fields
 from discovery.system.tls import Tls, TlsProtocol
 
 _log = logging.getLogger("discovery.listener")
@@ -74,10 +73,8 @@ class Listener:
         except OSError as error:  # else none is left, or it was gone before it was taken
             if error.errno in _NO_ROOM:
                 _log.error(
-                    "no connection can be accepted: %s; the next try is in %g s",
-                    error.strerror,
-                    _PAUSE_SECONDS,
-                    extra=fields("listener.not_accepting"),
+                    "no connection can be accepted: %(reason)s; the next try is in %(_after)g s",
+                    {"event": "listener.not_accepting", "reason": error.strerror, "_after": _PAUSE_SECONDS},
                 )
                 self._loop.remove_reader(self.sock)
                 self._pause = self._loop.call_later(_PAUSE_SECONDS, self._listen)
@@ -124,7 +121,7 @@ class Listener:
             if isinstance(error, ssl.SSLError) and self.tls is not None:
                 self.tls.refused(address, error)
             elif not isinstance(error, OSError):  # what strangers send; TimeoutError is such
-                _log.error("a connection failed", exc_info=error, extra=fields("listener.failed"))
+                _log.error("a connection failed", {"event": "listener.failed"}, exc_info=error)
 
 
 # HTTP without TLS on the port of HTTPS is told apart by its first octet, and answered in clear, so that people need not guess.

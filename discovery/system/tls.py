@@ -14,7 +14,6 @@ from time import monotonic
 from typing import Any, NamedTuple, cast
 
 from discovery.core.errors import DiscoveryError, reason_of
-from discovery.core.log_fields import fields
 from discovery.core.metric import Metric, gauge
 from discovery.core.moment import to_the_second
 from discovery.core.warning import Concern, one, warning
@@ -161,9 +160,9 @@ class Tls(Reloaded[Made]):
             reason = getattr(error, "verify_message", None) or (error.reason or str(error)).replace("_", " ").lower()
             more = f", and {self._unsaid - 1} more since the last of these lines" if self._unsaid > 1 else ""
             _log.warning(
-                "the TLS handshake of %s failed: %s%s", address, reason, more,
-                extra=fields("tls.refused", client=address, count=self._unsaid, reason=reason),
-            )  # fmt: skip
+                "the TLS handshake of %(client)s failed: %(reason)s%(_more)s",
+                {"event": "tls.refused", "client": address, "count": self._unsaid, "reason": reason, "_more": more},
+            )
             self._unsaid, self._says_at = 0, monotonic() + REFUSED_SECONDS
 
     def metrics(self) -> list[Metric]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discovery.cli.logs import fields_of
 from discovery.core.warning import MOST, Concern, Severity, WarningList, critical, each, one, warning
 
 
@@ -33,7 +34,8 @@ def counts(of: WarningList) -> Mapping[tuple[str, ...], object]:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, int]]:
-    return [(each.fields["event"], each.fields["code"], each.levelno) for each in caplog.records]  # type: ignore[attr-defined]
+    found = [(fields_of(each), each.levelno) for each in caplog.records]
+    return [(str(fields["event"]), str(fields["code"]), level) for fields, level in found]
 
 
 def test_a_warning_keeps_since_when_it_holds_though_its_text_changes(caplog: pytest.LogCaptureFixture) -> None:

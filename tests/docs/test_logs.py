@@ -82,12 +82,20 @@ def of_parts(line: Line) -> Iterator[Line]:
 
 
 def line_of(call: ast.Call, where: str) -> Line:
-    for keyword in call.keywords:
-        value = keyword.value
-        if keyword.arg == "extra" and isinstance(value, ast.Call) and ast.unparse(value.func) == "fields":
-            named = frozenset(each.arg for each in value.keywords if each.arg is not None)
-            return Line(where, event_of(value.args[0]), named, any(each.arg is None for each in value.keywords))
-    return Line(where, None, frozenset(), False)
+    """Its sentence has no other values than those that are named in it."""
+    values = call.args[-1]
+    if not isinstance(values, ast.Dict):
+        return Line(where, None, frozenset(), False)
+    named = {
+        each.value: value
+        for each, value in zip(values.keys, values.values, strict=True)
+        if isinstance(each, ast.Constant)
+    }
+    more = None in values.keys
+    sentence = ast.literal_eval(call.args[-2])
+    assert more or set(re.findall(r"%\((\w+)\)", sentence)) <= named.keys(), where
+    fields = frozenset(str(name) for name in named if name != "event" and not str(name).startswith("_"))
+    return Line(where, event_of(named["event"]), fields, more)
 
 
 def event_of(node: ast.expr) -> str | None:
@@ -110,7 +118,7 @@ DOCUMENTED: dict[str, frozenset[str]] = {
 
 
 def test_each_line_of_the_log_is_an_event_of_the_page() -> None:
-    """One that is none takes extra=fields('noun.verb', …), and a row in docs/logs.md."""
+    """One that is none takes {'event': 'noun.verb', …}, and a row in docs/logs.md."""
     assert len(lines()) > 50
     assert [
         line

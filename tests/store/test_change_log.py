@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from discovery.cli.logs import fields_of
 from discovery.core.caller import NOBODY, Caller
 from discovery.core.event import Commit, Event, InstanceEvent, Kind
 from discovery.core.instance import Instance, Key
@@ -76,7 +77,7 @@ def test_so_it_is_of_windows_and_drains(event: Event, name: str, caplog: pytest.
 
 def told(caplog: pytest.LogCaptureFixture) -> object:
     (record,) = caplog.records
-    return vars(record)["fields"]
+    return fields_of(record)
 
 
 @pytest.mark.parametrize("kind", SPOKEN)

@@ -12,7 +12,6 @@ from functools import lru_cache, partial
 from random import Random
 from typing import NamedTuple
 
-from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram
 from discovery.dns.message.names import Name, read, to_text
 from discovery.dns.message.query import HEADER, has_reply
@@ -214,7 +213,7 @@ class Traffic:
         try:
             look()
         except Exception:  # whoever looks must not keep a client from its answer
-            _log.exception("a query could not be looked at", extra=fields("traffic.failed"))
+            _log.exception("a query could not be looked at", {"event": "traffic.failed"})
 
 
 _BY_RCODE: dict[int, Reason] = {

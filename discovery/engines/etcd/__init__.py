@@ -23,7 +23,6 @@ from discovery.core.caller import NOBODY, SERVER, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit
 from discovery.core.instance import Key
-from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
 from discovery.core.warning import Concern, critical, each, warning
 from discovery.engines.etcd.agreement import Agreement
@@ -206,9 +205,9 @@ class EtcdEngine:
                 await self._presence.say_goodbye()
             except (EtcdAway, EtcdError) as error:
                 _log.warning(
-                    "this node could not say goodbye to the others, who wait for it for a while: %s", error,
-                    extra=fields("node.no_goodbye", reason=str(error)),
-                )  # fmt: skip
+                    "this node could not say goodbye to the others, who wait for it for a while: %(reason)s",
+                    {"event": "node.no_goodbye", "reason": str(error)},
+                )
             await self._membership.close()
         await self._etcd.close()
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from discovery.core import exact_json
-from discovery.core.log_fields import fields
 from discovery.engines.etcd import conf as configuration
 from discovery.engines.etcd import membership
 from discovery.engines.etcd.conf import AHEAD, Conf, Shared
@@ -67,9 +66,12 @@ class Agreement:
         self._take(found)
         if found.revision + found.conf.offset < kept.last:
             _log.error(
-                "etcd has gone back: it is at index %d, this node has had %d (an older copy was restored?); the index is raised for all",
-                found.revision + found.conf.offset, kept.last,
-                extra=fields("etcd.went_back", revision=found.revision, known=kept.last - found.conf.offset, etcd=""),
+                "etcd has gone back: it is at index %(_now)d, this node has had %(_had)d (an older copy was restored?); the index is "
+                "raised for all",
+                {
+                    "event": "etcd.went_back", "revision": found.revision, "known": kept.last - found.conf.offset, "etcd": "",
+                    "_now": found.revision + found.conf.offset, "_had": kept.last,
+                },
             )  # fmt: skip
             await self._raise(found.revision, kept.last)
 
@@ -112,9 +114,8 @@ class Agreement:
             self._take(Shared(conf, self.version, self.version))
         else:
             _log.error(
-                "etcd has the configuration of another registry, %s; it is not adopted",
-                conf.cluster,
-                extra=fields("etcd.another_registry", cluster=conf.cluster),
+                "etcd has the configuration of another registry, %(cluster)s; it is not adopted",
+                {"event": "etcd.another_registry", "cluster": conf.cluster},
             )
 
     def _take(self, found: Shared) -> None:

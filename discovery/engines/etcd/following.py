@@ -11,7 +11,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NoReturn
 
-from discovery.core.log_fields import fields
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import Changes, EtcdAway, EtcdError, Range, end_of
@@ -67,9 +66,9 @@ class Following:
                 failed += 1
                 if failed == 1:
                     _log.warning(
-                        "the watch of etcd ended: %s; this node answers from what it knows and tries again", error,
-                        extra=fields("etcd.away", reason=str(error)),
-                    )  # fmt: skip
+                        "the watch of etcd ended: %(reason)s; this node answers from what it knows and tries again",
+                        {"event": "etcd.away", "reason": str(error)},
+                    )
                 if isinstance(error, EtcdError) and error.is_compacted:
                     self._compacted = str(error)
                     continue  # at once, and followed at once: who is fresh again must not be blind
@@ -91,7 +90,7 @@ class Following:
         self._compacted = ""
 
     async def _again(self, why: str) -> None:
-        _log.warning("everything is read from etcd again: %s", why, extra=fields("etcd.reading_again", reason=why))
+        _log.warning("everything is read from etcd again: %(reason)s", {"event": "etcd.reading_again", "reason": why})
         await self.mirror.sync()
 
     async def _is_another(self, conf: Range) -> bool:
@@ -102,9 +101,9 @@ class Following:
             return False
         if mirror.etcd:
             _log.error(
-                "etcd has gone back: it is cluster %s at revision %d, and was %s at %d (an older copy was restored?)",
-                conf.etcd, conf.revision, mirror.etcd, mirror.revision,
-                extra=fields("etcd.went_back", revision=conf.revision, known=mirror.revision, etcd=conf.etcd),
+                "etcd has gone back: it is cluster %(etcd)s at revision %(revision)d, and was %(_was)s at %(known)d (an older copy was "
+                "restored?)",
+                {"event": "etcd.went_back", "revision": conf.revision, "known": mirror.revision, "etcd": conf.etcd, "_was": mirror.etcd},
             )  # fmt: skip
         mirror.etcd = ""
         if not conf.found:
@@ -117,6 +116,6 @@ class Following:
 
     def _lose(self, why: str) -> NoReturn:
         if self._lost != why:
-            _log.error("%s; this node answers from what it knows", why, extra=fields("etcd.lost", reason=why))
+            _log.error("%(reason)s; this node answers from what it knows", {"event": "etcd.lost", "reason": why})
         self._lost = why
         raise Lost(why)

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from discovery.core.log_fields import fields
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
 from discovery.engines.etcd.messages import Change, EtcdAway, EtcdError, created_at, put
@@ -46,9 +45,8 @@ class Leadership:
         self.created = change.create_revision if mine else None
         if leader != self.leader:
             _log.info(
-                "%s leads the registry: it decides when leases end",
-                leader or "no node",
-                extra=fields("leader.changed", node=leader),
+                "%(_who)s leads the registry: it decides when leases end",
+                {"event": "leader.changed", "node": leader, "_who": leader or "no node"},
             )
         self.leader = leader
         if leader:
@@ -67,7 +65,7 @@ class Leadership:
                     await asyncio.sleep(_KEEP_SECONDS / 4)  # until the watch tells who it is
                     continue
             except (EtcdAway, EtcdError) as error:
-                _log.debug("the leader's lease: %s", error, extra=fields("leader.not_kept", reason=str(error)))
+                _log.debug("the leader's lease: %(reason)s", {"event": "leader.not_kept", "reason": str(error)})
             try:
                 async with asyncio.timeout(_KEEP_SECONDS):
                     await (self._vacant.wait() if self.created is None else asyncio.sleep(_KEEP_SECONDS))

@@ -15,7 +15,6 @@ from threading import Lock
 from typing import NamedTuple
 
 from discovery.core.errors import reason_of
-from discovery.core.log_fields import fields
 from discovery.engines.etcd import conf as configuration
 from discovery.engines.etcd.conf import Conf
 from discovery.store.errors import EngineNotOpened
@@ -112,9 +111,9 @@ class Membership:
         if reason != self._refused:
             self._refused = reason
             _log.warning(
-                "%s cannot be written, so the next start may not know which registry is its own: %s", self.file, reason,
-                extra=fields("node.not_kept", file=self.file, reason=reason),
-            )  # fmt: skip
+                "%(file)s cannot be written, so the next start may not know which registry is its own: %(reason)s",
+                {"event": "node.not_kept", "file": self.file, "reason": reason},
+            )
 
 
 def check(kept: Kept, found: Conf | None, file: Path, where: str) -> None:

@@ -18,7 +18,6 @@ from discovery.core.caller import SERVER
 from discovery.core.event import Commit, Event
 from discovery.core.instance import Instance
 from discovery.core.kinds import SettingsEvent, ZonesEvent
-from discovery.core.log_fields import fields
 from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.difference import Together, difference
 from discovery.engines.etcd.gateway import Etcd
@@ -248,9 +247,9 @@ class Mirror:
             self.syncs += 1
             self.misfits.clear()
             _log.info(
-                "read from etcd at revision %d: %d differences", found.revision, number,
-                extra=fields("etcd.read", revision=found.revision, differences=number),
-            )  # fmt: skip
+                "read from etcd at revision %(revision)d: %(differences)d differences",
+                {"event": "etcd.read", "revision": found.revision, "differences": number},
+            )
             self.on_sync()
             self.reader.hear(found)  # not earlier: this node's own makes it fresh
             self._advance(found.revision)

@@ -14,7 +14,6 @@ from typing import Any
 from discovery.core.caller import SERVER, Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import InstanceEvent
-from discovery.core.log_fields import fields
 from discovery.core.status import Status
 from discovery.engines.etcd.beats import Heard
 from discovery.engines.etcd.peers import Staleness
@@ -84,9 +83,9 @@ class Overrides:
             self._reviving.discard(id)
             if not done.cancelled() and (error := done.exception()) is not None:
                 _log.debug(
-                    "%s could not be revived yet: %s", id, error,
-                    extra=fields("lease.not_revived", id=id, reason=str(error)),
-                )  # fmt: skip
+                    "%(id)s could not be revived yet: %(reason)s",
+                    {"event": "lease.not_revived", "id": id, "reason": str(error)},
+                )
 
         self.submit(Revive(id), by).add_done_callback(revived)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from discovery.core.event import RESTORE, Commit, InstanceEvent
-from discovery.core.log_fields import fields
 from discovery.core.status import Status
 from discovery.engines.etcd.beats import GOODBYE, Heard, age, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
@@ -145,7 +144,7 @@ class Presence:
                 self._kept_at = float("-inf")  # the lease may be over
                 self._trouble = with_hint(str(error)) if isinstance(error, EtcdError) else str(error)
                 _log.debug(
-                    "heartbeats wait for the next batch: %s", error, extra=fields("etcd.beats_wait", reason=str(error))
+                    "heartbeats wait for the next batch: %(reason)s", {"event": "etcd.beats_wait", "reason": str(error)}
                 )
             await asyncio.sleep(max(0.05, self.peers.flush - (self.clock() - started)))
 
@@ -249,7 +248,7 @@ class Presence:
 
     def _log_gone(self, node: str) -> None:
         _log.warning(
-            "the node %s is gone: its instances are judged by their leases", node, extra=fields("peer.gone", node=node)
+            "the node %(node)s is gone: its instances are judged by their leases", {"event": "peer.gone", "node": node}
         )
         self.registry.staleness_changed()
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from discovery.core.errors import DiscoveryError
-from discovery.core.log_fields import fields
 from discovery.store.errors import NewerVersion
 
 _log = logging.getLogger("discovery.etcd")
@@ -26,8 +25,6 @@ async def supervise(work: Callable[[], Any], fails: Iterable[Callable[[Discovery
             return
         except Exception:
             _log.exception(
-                "%s failed; it begins again in a second",
-                work.__qualname__,
-                extra=fields("engine.failed", part=work.__qualname__),
+                "%(part)s failed; it begins again in a second", {"event": "engine.failed", "part": work.__qualname__}
             )
             await asyncio.sleep(1)

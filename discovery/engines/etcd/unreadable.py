@@ -17,7 +17,6 @@ from discovery.core import exact_json
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, Event, InstanceEvent
 from discovery.core.instance import Key
-from discovery.core.log_fields import fields
 from discovery.engines.etcd.messages import EtcdAway, EtcdError
 from discovery.store.errors import EngineAway
 from discovery.store.fits import DoesNotFit
@@ -124,10 +123,10 @@ class Misfits:
             if self._why.get(service) != str(error):
                 self._why[service] = str(error)
                 _log.error(
-                    "a commit about the service %s does not fit what this node has, and nothing of it is applied: %s; the service is read "
-                    "from etcd again", service, error,
-                    extra=fields("etcd.misfit", service=service, reason=str(error)),
-                )  # fmt: skip
+                    "a commit about the service %(service)s does not fit what this node has, and nothing of it is applied: %(reason)s; the "
+                    "service is read from etcd again",
+                    {"event": "etcd.misfit", "service": service, "reason": str(error)},
+                )
 
     async def mend(self, read_anew: Callable[[str], Awaitable[None]]) -> None:
         """For ever. `read_anew`: a service; it calls `forget` when all fits."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import count
 
 from discovery.core.ids import is_made_here
-from discovery.core.log_fields import fields
 from discovery.engines.etcd.difference import Together, difference, here
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Layout
@@ -68,9 +67,8 @@ class Upkeep:
             except (EtcdAway, EtcdError, TimeoutError) as error:
                 reason = str(error) or "the watch does not bring what was read"
                 _log.info(
-                    "what is in etcd could not be compared with this node: %s",
-                    reason,
-                    extra=fields("etcd.not_compared", reason=reason),
+                    "what is in etcd could not be compared with this node: %(reason)s",
+                    {"event": "etcd.not_compared", "reason": reason},
                 )
 
     async def mend(self) -> None:
@@ -177,9 +175,9 @@ class Upkeep:
         number = await mirror.change_in_pieces(since, "mended", index)
         if number:
             _log.error(
-                "this node differed from etcd in %d things, which is mended: a defect, please report it", number,
-                extra=fields("etcd.differed", differences=number),
-            )  # fmt: skip
+                "this node differed from etcd in %(differences)d things, which is mended: a defect, please report it",
+                {"event": "etcd.differed", "differences": number},
+            )
         mirror.publish(index)
         self.mended += number
         return number

@@ -15,7 +15,6 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from discovery.core.log_fields import fields
 from discovery.core.network import Network, ip_of, unmapped
 from discovery.dns.message.names import ROOT, Name, from_text, from_wire, to_text
 from discovery.dns.message.query import Request
@@ -62,11 +61,10 @@ class Allow(Plugin):
                 raise SettingsError(f"DNS_ALLOW: {to_text(name)} is no zone of this server, which has {served}")
         live = [origin for origin in self._live if self._rule_of(origin) is None]
         if live and len(live) < len(self._live):
-            names = ", ".join(map(to_text, live))
+            names = [*map(to_text, live)]
             _log.warning(
-                "DNS_ALLOW: all zones of services show the same services, and %s has no rule: it is open",
-                names,
-                extra=fields("allow.zone_is_open", zones=[*map(to_text, live)]),
+                "DNS_ALLOW: all zones of services show the same services, and %(_names)s has no rule: it is open",
+                {"event": "allow.zone_is_open", "zones": names, "_names": ", ".join(names)},
             )
 
     def cacheable_for(self, client: str) -> bool:

@@ -16,7 +16,6 @@ from types import MappingProxyType
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, Forbidden, Unauthorized
 from discovery.core.kinds import Revocation
-from discovery.core.log_fields import fields
 from discovery.core.moment import to_the_second
 from discovery.core.warning import critical, each, warning
 from discovery.plugins import Plugin, Seams
@@ -121,9 +120,9 @@ class Auth(Plugin):
 
     def _tell_wrong(self, prefix: str, count: int, why: str) -> None:
         _log.warning(
-            "%d wrong tokens from %s, the last: %s", count, prefix, why,
-            extra=fields("token.wrong", client=prefix, count=count, reason=why),
-        )  # fmt: skip
+            "%(count)d wrong tokens from %(client)s, the last: %(reason)s",
+            {"event": "token.wrong", "client": prefix, "count": count, "reason": why},
+        )
         for refused in self._refused:
             refused(ShowToken(), Caller(prefix), Unauthorized(f"{count} wrong tokens, the last: {why}", ""))
 

@@ -14,7 +14,6 @@ from typing import Any
 from discovery.core.caller import SERVER
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.instance import Instance
-from discovery.core.log_fields import fields
 from discovery.core.metric import Metric
 from discovery.core.network import Network, Networks
 from discovery.core.status import Probed, Status
@@ -142,9 +141,7 @@ class BrakeProbe(Plugin):
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error(
-                "the brake could not ask; it holds as if it had not", exc_info=error, extra=fields("brake.failed")
-            )
+            _log.error("the brake could not ask; it holds as if it had not", {"event": "brake.failed"}, exc_info=error)
 
     # -- what was answered, and what follows from it
 
@@ -155,9 +152,9 @@ class BrakeProbe(Plugin):
         self._counts[said] += 1
         self._answers.note(self._clock(), answer is Probed.REFUSED)
         _log.debug(
-            "the brake asked %s port %d: %s [id %s]", ip, port, said, instance.id,
-            extra=fields("brake.asked", ip=ip, port=port, id=instance.id, reason=said),
-        )  # fmt: skip
+            "the brake asked %(ip)s port %(port)d: %(reason)s [id %(id)s]",
+            {"event": "brake.asked", "ip": ip, "port": port, "id": instance.id, "reason": said},
+        )
         if answer is Probed.REFUSED and await self._is_firewall():
             answer = None
         known = self._registry.find(instance.id)

@@ -17,7 +17,6 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance
-from discovery.core.log_fields import fields
 from discovery.core.network import Network, Networks
 from discovery.core.warning import one, warning
 from discovery.plugins import Plugin, Seams
@@ -138,9 +137,10 @@ class Checks(Plugin):
             self._refused.pop((instance.id, check.id), None)
         watch.verdict.note(failure, check)
         watch.last = CheckResult(watch.started, failure)
+        known = {"ip": instance.spec.ip, "port": instance.spec.port, "id": instance.id, "check": check.id}
         _log.debug(
-            "check %s of %s: %s [id %s]", check.id, instance.address, failure or "passed", instance.id,
-            extra=fields("check.done", ip=instance.spec.ip, port=instance.spec.port, id=instance.id, reason=failure),
+            "check %(check)s of %(_address)s: %(_came_to)s [id %(id)s]",
+            {"event": "check.done", **known, "reason": failure, "_address": instance.address, "_came_to": failure or "passed"},
         )  # fmt: skip
         try:
             await self._tell(watch, passed=failure is None)
@@ -148,13 +148,8 @@ class Checks(Plugin):
             pass  # it went away meanwhile
         except DiscoveryError as error:
             _log.warning(
-                "the check %s of instance %s could not be noted, its next one will be: %s",
-                check.id,
-                instance.id,
-                error,
-                extra=fields(
-                    "check.not_noted", ip=instance.spec.ip, port=instance.spec.port, id=instance.id, reason=str(error)
-                ),
+                "the check %(check)s of instance %(id)s could not be noted, its next one will be: %(reason)s",
+                {"event": "check.not_noted", **known, "reason": str(error)},
             )
 
     async def _address(self, instance: Instance, host: str, port: int, seconds: float) -> tuple[str, str | None]:
@@ -191,7 +186,7 @@ class Checks(Plugin):
         if now >= self._complains_at:
             self._complains_at = now + COMPLAIN_EVERY
             _log.warning(
-                "%s; that counts against no instance", error, extra=fields("check.impossible", reason=str(error))
+                "%(reason)s; that counts against no instance", {"event": "check.impossible", "reason": str(error)}
             )
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from discovery.core.log_fields import fields
 from discovery.plugins.check.watch import Watch
 from discovery.system.turns import turns
 
@@ -91,10 +90,11 @@ class Rounds:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             instance = watch.entry.instance
+            spec = instance.spec
             _log.error(
-                "the check %s of instance %s failed itself; it goes on", watch.check.id, instance.id,
+                "the check %(check)s of instance %(id)s failed itself; it goes on",
+                {"event": "check.failed", "ip": spec.ip, "port": spec.port, "id": instance.id, "check": watch.check.id},
                 exc_info=error,
-                extra=fields("check.failed", ip=instance.spec.ip, port=instance.spec.port, id=instance.id),
-            )  # fmt: skip
+            )
         if not watch.over:
             self.add(watch, max(0.0, watch.due - self._clock()))

@@ -13,7 +13,6 @@ from discovery.core.caller import SERVER
 from discovery.core.errors import DiscoveryError
 from discovery.core.health import Finding, Health
 from discovery.core.instance import Instance, Vouched
-from discovery.core.log_fields import fields
 from discovery.core.network import is_off_limits
 from discovery.plugins.consul.directory import Directory, Place
 from discovery.plugins.consul.views import ALIVE
@@ -64,7 +63,7 @@ class Serf:
             try:
                 await self.round()
             except Exception:
-                _log.exception("looking for nodes failed; it goes on", extra=fields("nodes.failed"))
+                _log.exception("looking for nodes failed; it goes on", {"event": "nodes.failed"})
 
     async def round(self) -> None:
         """Of all nodes; only where this process decides what time brings."""
@@ -114,9 +113,9 @@ class Serf:
             pass  # it went away meanwhile
         except DiscoveryError as error:
             _log.warning(
-                "that the node of instance %s has changed could not be noted, it will be tried again: %s", instance.id, error,
-                extra=fields("node.not_noted", id=instance.id, reason=str(error)),
-            )  # fmt: skip
+                "that the node of instance %(id)s has changed could not be noted, it will be tried again: %(reason)s",
+                {"event": "node.not_noted", "id": instance.id, "reason": str(error)},
+            )
 
 
 def _may_be_asked(instance: Instance, is_alone: bool) -> bool:

@@ -16,7 +16,6 @@ import dns.rrset
 from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 
-from discovery.core.log_fields import fields
 from discovery.dns.message.edns import MAX_UDP
 from discovery.dns.message.names import from_wire, to_text, to_wire
 from discovery.dns.message.values import RR, Answer, Explanation, Question
@@ -49,9 +48,14 @@ async def ask_first(order: Order, question: Question, seconds: float, clock: Cal
             reason = str(error) or type(error).__name__
             order.failed(upstream, clock(), clock() - asked_at, reason)
             _log.debug(  # a line for each query would drown all others
-                "%s did not answer for %s: %s", upstream, to_text(question.name), reason,
-                extra=fields("forward.failed", upstream=str(upstream), name=to_text(question.name), reason=reason),
-            )  # fmt: skip
+                "%(upstream)s did not answer for %(name)s: %(reason)s",
+                {
+                    "event": "forward.failed",
+                    "upstream": str(upstream),
+                    "name": to_text(question.name),
+                    "reason": reason,
+                },
+            )
             continue
         order.answered(upstream, clock(), clock() - asked_at)
         if reply.rcode() > _MAX_RCODE:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from discovery.core.errors import reason_of
-from discovery.core.log_fields import fields
 from discovery.plugins.history import file as files
 from discovery.plugins.history.file import Began, Checkpoint, Ended, HistoryFile, Info, NewerFormat
 from discovery.plugins.history.rows import Keyed
@@ -155,7 +154,7 @@ class Folder:
             f"the state of {len(checkpoint.instances):,} instances takes more than an eighth of HISTORY_MAX_MB; nothing is written until "
             "that is raised"
         )
-        _log.error("%s: %s", self.path, self.suspended, extra=fields("history.full", file=self.path))
+        _log.error("%(file)s: %(reason)s", {"event": "history.full", "file": self.path, "reason": self.suspended})
 
     def _look(self) -> None:
         """At what there is, once."""
@@ -185,7 +184,7 @@ class Folder:
 
     def _skip(self, name: str, what: str) -> None:
         self.skipped = (*self.skipped, name)
-        _log.error("%s from the history", what, extra=fields("history.skipped", file=name))
+        _log.error("%(reason)s from the history", {"event": "history.skipped", "file": name, "reason": what})
 
     def _drop_old(self, wall: float) -> None:
         """So that the next file fits. Too old is what was so when the last file began: a clock may be set to a wrong time, and back."""
@@ -201,9 +200,8 @@ class Folder:
                 self.files = tuple(info for info in self.files if info.path != path)
                 self.skipped = tuple(name for name in self.skipped if not path.name.startswith(name))
                 _log.info(
-                    "%s went from the history: it is too old, or there is no more room in HISTORY_MAX_MB",
-                    path,
-                    extra=fields("history.dropped", file=path),
+                    "%(file)s went from the history: it is too old, or there is no more room in HISTORY_MAX_MB",
+                    {"event": "history.dropped", "file": path},
                 )
         self.octets = total
 

@@ -20,7 +20,6 @@ from pydantic_settings import SettingsConfigDict
 
 from discovery.core.event import RESTORE, Commit, Event, InstanceEvent, ValueEvent, octets_of
 from discovery.core.kinds import SettingsEvent
-from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram, gauge, histogram
 from discovery.core.warning import critical, one
 from discovery.plugins import Plugin, Seams
@@ -120,9 +119,11 @@ class Journal(Plugin):
         with contextlib.suppress(NotDurable):  # it starts all the same, for reading and heartbeats
             await self.settled()
         _log.info(
-            "%d instances restored from %s in %.2f s",
-            len(snapshot.instances), opened.file, time.perf_counter() - started,
-            extra=fields("journal.restored", file=opened.file, instances=len(snapshot.instances), index=snapshot.index),
+            "%(instances)d instances restored from %(file)s in %(seconds).2f s",
+            {
+                "event": "journal.restored", "file": opened.file, "instances": len(snapshot.instances), "index": snapshot.index,
+                "seconds": round(time.perf_counter() - started, 6),
+            },
         )  # fmt: skip
         return snapshot
 

@@ -11,7 +11,6 @@ from typing import Any
 from discovery.core.caller import Caller
 from discovery.core.checked import Rule, flag_of, whole_between
 from discovery.core.errors import InvalidField
-from discovery.core.log_fields import fields
 from discovery.core.schema import FLAG, TEXT, WHOLE, described, one_of, or_null
 from discovery.dns.server.traffic import Exchange
 from discovery.plugins import Plugin, Seams
@@ -136,8 +135,11 @@ class LogSwitch(Plugin):
             self._root.setLevel(body["level"].upper())
         shown = ", ".join(f"{name} {value}" for name, value in body.items() if value != _OFF[name])
         _log.warning(
-            "the log is changed by %s: %s", by, shown or "as it was configured",
-            extra=fields("log.changed", actor=by.name, client=by.address, changes=shown),
+            "the log is changed by %(_by)s: %(_changes)s",
+            {
+                "event": "log.changed", "actor": by.name, "client": by.address, "changes": shown,
+                "_by": by, "_changes": shown or "as it was configured",
+            },
         )  # fmt: skip
         if body["queries"] or body["accesses"] or body["level"] is not None:
             self._until = self._wall() + body["seconds"]
@@ -148,9 +150,9 @@ class LogSwitch(Plugin):
         held_back = self._queries.held_back + self._accesses.held_back
         self._off()
         _log.warning(
-            "the log is as it was configured again; %d queries and requests were written, %d held back", written, held_back,
-            extra=fields("log.restored", lines=written, held_back=held_back),
-        )  # fmt: skip
+            "the log is as it was configured again; %(lines)d queries and requests were written, %(held_back)d held back",
+            {"event": "log.restored", "lines": written, "held_back": held_back},
+        )
 
     def _off(self) -> None:
         if self._timer is not None:

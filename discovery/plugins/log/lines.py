@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import struct
 
-from discovery.core.log_fields import fields
 from discovery.dns.dig import as_text
 from discovery.dns.message.edns import parse as parse_edns
 from discovery.dns.message.names import Name, read, to_text
@@ -38,23 +37,23 @@ def query(exchange: Exchange, name: Name | None, with_answer: bool) -> None:
     octets = 0 if reply is None else len(reply)
     answer = as_text(reply) if with_answer and reply is not None else ""
     _log.info(
-        "%s %s %s %s %s-> %s %s, %d octets, %.3f ms%s",
-        exchange.client, exchange.transport, asked, rtype, f"{flags} " if flags else "", outcome.rcode, outcome.reason.value,
-        octets, exchange.seconds * 1000, f": {answer}" if answer else "",
-        extra=fields(
-            "query.answered", client=exchange.client, transport=exchange.transport, name=asked, type=rtype, flags=flags,
-            rcode=outcome.rcode, reason=outcome.reason.value, octets=octets, seconds=round(exchange.seconds, 6), answer=answer,
-        ),
+        "%(client)s %(transport)s %(name)s %(type)s %(_flags)s-> %(rcode)s %(reason)s, %(octets)d octets, %(_ms).3f ms%(_answer)s",
+        {
+            "event": "query.answered", "client": exchange.client, "transport": exchange.transport, "name": asked, "type": rtype,
+            "flags": flags, "rcode": outcome.rcode, "reason": outcome.reason.value, "octets": octets,
+            "seconds": round(exchange.seconds, 6), "answer": answer,
+            "_flags": f"{flags} " if flags else "", "_ms": exchange.seconds * 1000, "_answer": f": {answer}" if answer else "",
+        },
     )  # fmt: skip
 
 
 def queries_held_back(count: int) -> None:
-    _log.info("%d more queries were held back", count, extra=fields("query.held_back", count=count))
+    _log.info("%(count)d more queries were held back", {"event": "query.held_back", "count": count})
 
 
 def requests_held_back(count: int) -> None:
     logger = access_log.watched
-    logger.info("%d more requests were held back", count, extra=fields("request.held_back", count=count))
+    logger.info("%(count)d more requests were held back", {"event": "request.held_back", "count": count})
 
 
 def _type_in(packet: bytes) -> str:

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from discovery.core.log_fields import fields
 from discovery.core.network import Network, Networks
 from discovery.dns.message.names import to_text
 from discovery.dns.message.query import (
@@ -138,11 +137,15 @@ class TransferResponder:
         if query.transport.stream is None or now < self._next_line:
             return
         self._next_line = now + LINE_SECONDS
-        zone = to_text(query.question.name)
         _log.warning(
-            "%s asked for a transfer of %s and did not get it: %s", query.client, zone, reason,
-            extra=fields("transfer.refused", zone=zone, client=query.client, reason=reason),
-        )  # fmt: skip
+            "%(client)s asked for a transfer of %(zone)s and did not get it: %(reason)s",
+            {
+                "event": "transfer.refused",
+                "zone": to_text(query.question.name),
+                "client": query.client,
+                "reason": reason,
+            },
+        )
 
     def _at_once(self, packet: bytes, query: Request, transport: Transport) -> Answer | None:
         """What there is to say to somebody who may transfer, if it is not the whole zone."""

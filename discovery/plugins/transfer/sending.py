@@ -9,7 +9,6 @@ from contextlib import aclosing
 from itertools import chain
 from typing import Any, NamedTuple
 
-from discovery.core.log_fields import fields
 from discovery.dns.message.edns import opt_heads
 from discovery.dns.message.names import Name, to_text
 from discovery.dns.message.query import HEADER, QR, CutShort, Request
@@ -163,13 +162,11 @@ class Sending:
 
 def _tell(query: Request, signer: Signer, client: str, totals: Totals, seconds: float) -> None:
     _log.info(
-        "%s went to %s (key %s): %d records in %d messages, %d octets, %.2f s",
-        to_text(query.question.name), client, name_text(signer.key.name),
-        totals.records, totals.messages, totals.octets, seconds,
-        extra=fields(
-            "transfer.sent", zone=to_text(query.question.name), client=client, actor=name_text(signer.key.name),
-            records=totals.records, octets=totals.octets, seconds=seconds,
-        ),
+        "%(zone)s went to %(client)s (key %(actor)s): %(records)d records in %(messages)d messages, %(octets)d octets, %(seconds).2f s",
+        {
+            "event": "transfer.sent", "zone": to_text(query.question.name), "client": client, "actor": name_text(signer.key.name),
+            "records": totals.records, "messages": totals.messages, "octets": totals.octets, "seconds": seconds,
+        },
     )  # fmt: skip
 
 

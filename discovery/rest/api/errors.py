@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from discovery.core.errors import DiscoveryError
-from discovery.core.log_fields import fields
 from discovery.rest.api.answers import Answer
 from discovery.rest.api.codes import CODES
 from discovery.rest.api.times import Times
@@ -82,7 +81,7 @@ def answer_to(
     """`what` was asked, for the log: what is unforeseen is a bare 500, and logged with its traceback."""
     failure = failure_of(error)
     if failure is None:
-        _log.error("%s failed", what, exc_info=error, extra=fields("request.failed", request=what))
+        _log.error("%(request)s failed", {"event": "request.failed", "request": what}, exc_info=error)
         failure = HttpError.usual("INTERNAL")
     headers = dict(_CHALLENGE if failure.status == HTTPStatus.UNAUTHORIZED else {})
     if "retryAfter" in failure.facts:

@@ -16,7 +16,6 @@ from discovery.core.address import client_prefix
 from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError, Forbidden
 from discovery.core.instance import Key
-from discovery.core.log_fields import fields
 from discovery.rest.api.errors import failure_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind
@@ -101,11 +100,11 @@ class Refusals:
                 name = request.caller.name
                 who = f"{address} ({name})" if name else address
                 _log.warning(
-                    "refused %s %s from %s: %s%s", request.method, request.path, who, how, why,
-                    extra=fields(
-                        "request.refused", client=address, actor=name, method=request.method, path=request.path, count=count,
-                        reason=why, **more, **_named(request.body),
-                    ),
+                    "refused %(method)s %(path)s from %(_who)s: %(_how)s%(reason)s",
+                    {
+                        "event": "request.refused", "client": address, "actor": name, "method": request.method, "path": request.path,
+                        "count": count, "reason": why, **more, **_named(request.body), "_who": who, "_how": how,
+                    },
                 )  # fmt: skip
                 return
         client.held_back += count
@@ -144,17 +143,22 @@ class Refusals:
                 continue
             seconds = now - client.since
             _log.warning(
-                "refused %d more of %s in the last %.0f s, the last %s", client.held_back, prefix, seconds, client.last,
-                extra=fields("refusals.held_back", client=prefix, count=client.held_back, seconds=seconds, reason=client.last),
-            )  # fmt: skip
+                "refused %(count)d more of %(client)s in the last %(seconds).0f s, the last %(reason)s",
+                {
+                    "event": "refusals.held_back",
+                    "client": prefix,
+                    "count": client.held_back,
+                    "seconds": seconds,
+                    "reason": client.last,
+                },
+            )
             if until == now:
                 self._clients[prefix] = _Client(now)
         if self._others:
             others, self._others = self._others, 0
             _log.warning(
-                "refused %d more of other clients: there are too many for a line each",
-                others,
-                extra=fields("refusals.held_back", count=others),
+                "refused %(count)d more of other clients: there are too many for a line each",
+                {"event": "refusals.held_back", "count": others},
             )
 
     # -- of which instance it was, for its account (`store.refused`)

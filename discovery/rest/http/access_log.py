@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from discovery.core.log_fields import fields
 from discovery.rest.api.requests import Request
 
 logger = logging.getLogger("discovery.requests")
@@ -29,10 +28,10 @@ def write(logger: logging.Logger, level: int, request: Request, address: str, se
     secrets there. Status 0: the client left before its answer.
     """
     logger.log(
-        level, "%s %s -> %s, %.1f ms, from %s", request.method or "-", request.path or "-", request.status or "no answer",
-        seconds * 1000, address,
-        extra=fields(
-            "request.answered", method=request.method, path=request.path, status=request.status, seconds=round(seconds, 6),
-            client=address, actor=request.caller.name,
-        ),
+        level, "%(_method)s %(_path)s -> %(_status)s, %(_ms).1f ms, from %(client)s",
+        {
+            "event": "request.answered", "method": request.method, "path": request.path, "status": request.status,
+            "seconds": round(seconds, 6), "client": address, "actor": request.caller.name, "_method": request.method or "-",
+            "_path": request.path or "-", "_status": request.status or "no answer", "_ms": seconds * 1000,
+        },
     )  # fmt: skip

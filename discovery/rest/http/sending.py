@@ -8,7 +8,6 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 
-from discovery.core.log_fields import fields
 from discovery.rest.api.answers import WITHOUT_BODY, Answer
 from discovery.rest.api.requests import Request
 from discovery.rest.http.connections import Part
@@ -113,10 +112,7 @@ class Sending(asyncio.Protocol, ABC):
         request = self._current
         assert request is not None
         _log.exception(
-            "%s %s failed",
-            request.method,
-            request.path,
-            extra=fields("request.failed", method=request.method, path=request.path),
+            "%(method)s %(path)s failed", {"event": "request.failed", "method": request.method, "path": request.path}
         )
         self.make_way()  # half an answer is all there will be
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from random import Random
 
-from discovery.core.log_fields import fields
 from discovery.core.metric import Histogram, Metric, Readings
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Route
@@ -116,7 +115,7 @@ class Traffic:
             try:
                 see(request, address, seconds)
             except Exception:  # the answer has been sent
-                _log.exception("a request could not be looked at", extra=fields("traffic.failed"))
+                _log.exception("a request could not be looked at", {"event": "traffic.failed"})
 
     # -- what was counted
 

@@ -14,7 +14,7 @@ import dns.flags
 import dns.message
 import pytest
 
-from discovery.cli.logs import escaped
+from discovery.cli.logs import escaped, fields_of
 from discovery.plugins.log import REPLY, LogSwitch
 from tests.plugins.started import LIMIT, REGISTRATION, Running, running, settings
 from tests.shapes import fits
@@ -45,7 +45,7 @@ def lines(caplog: pytest.LogCaptureFixture, logger: str = "discovery.queries") -
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[Any]:
-    return [record.__dict__["fields"] for record in caplog.records if record.name == "discovery.queries"]
+    return [fields_of(record) for record in caplog.records if record.name == "discovery.queries"]
 
 
 async def test_each_query_has_a_line_from_the_next_on(it: Running, caplog: pytest.LogCaptureFixture) -> None:
