@@ -21,6 +21,7 @@ from discovery.plugins import Seams
 from discovery.rest.api.batches import Batches
 from discovery.rest.api.beating import Beating, Reporting
 from discovery.rest.api.dns import Dig, DnsOverHttps, Place, Respond
+from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.openapi import OpenApi
 from discovery.rest.api.operating import Operations
 from discovery.rest.api.registering import Registering
@@ -55,6 +56,14 @@ from discovery.system.waiting_octets import WaitingOctets
 _log = logging.getLogger("discovery.web")
 
 _MORE_CONNECTIONS = "who holds so many (`discovery top`)? Else raise HTTP_MAX_CONNECTIONS and LimitNOFILE"
+
+
+def subjects(common: Handlers) -> list[Handlers]:
+    """Each with its routes."""
+    kinds: tuple[type[Handlers], ...] = (
+        Registering, Beating, Batches, Reporting, Resolving, Listing, OneService, Zones, Removing, Operations, Documents,
+    )  # fmt: skip
+    return [kind(**vars(common)) for kind in kinds]
 
 
 class Web:
@@ -97,23 +106,16 @@ class Web:
         registry.index_followers.append(watch.follow)
         for give in seams.long_polls:
             give(watch.polls)
-        sees_actors, note_items, count = self._sees_actors, self._refusals.note_items, seams.count_registration
-        self._zones = Zones(registry, clock, preference)
+        self._subjects = subjects(
+            Handlers(
+                registry, engine, clock, times, random, watch.polls, self._sees_names, preference, settings.dns_ttl_seconds,
+                seams.count_registration, self._refusals.note_items, seams.imported_as,
+            )
+        )  # fmt: skip
         self.routes = [
-            *(
-                route
-                for each in (Registering, Beating, Batches, Reporting)
-                for route in each(registry, engine, clock, times, random, count, note_items, seams.imported_as).routes()
-            ),
-            *Resolving(registry, clock, times, random, watch.polls, self._sees_names, preference).routes(),
-            *Listing(registry, clock, times, watch.polls, self._sees_names).routes(),
-            *OneService(registry, clock, times, watch.polls, self._sees_names).routes(),
-            *self._zones.routes(),
-            *Removing(registry, engine).routes(),
-            *Operations(registry, engine, clock, times, settings.dns_ttl_seconds).routes(),
-            *Documents(registry, engine).routes(),
+            *(route for each in self._subjects for route in each.routes()),
             *watch.routes(),
-            *ServerItself(registry, clock, times, checks, warnings, sees_actors, more_stats).routes(),
+            *ServerItself(registry, clock, times, checks, warnings, self._sees_actors, more_stats).routes(),
             *DnsOverHttps(respond, fresh_for).routes(),
             *Dig(respond, dig.query, dig.read, dns_at, settings.dns_domain[0]).routes(),
             *OpenApi(lambda: self.routes).routes(),
@@ -170,7 +172,7 @@ class Web:
                 lambda: self._waiting.closed,
             ),
             *self._watch.metrics(),
-            *self._zones.metrics(),
+            *(metric for each in self._subjects for metric in each.metrics()),
         ]
 
     def concerns(self, clock: Callable[[], float]) -> list[Concern]:

@@ -19,7 +19,7 @@ from discovery.dns.server.traffic import Traffic as DnsTraffic
 from discovery.dns.zones.catalog import Lookup
 from discovery.dns.zones.zone import LiveNames, Zone
 from discovery.rest.api.following.waiting import LongPolls
-from discovery.rest.api.registering import ImportedAs
+from discovery.rest.api.handlers import ImportedAs
 from discovery.rest.api.route import Route
 from discovery.rest.guard.admission import Admit, RegisterRate
 from discovery.rest.http.traffic import Traffic as HttpTraffic

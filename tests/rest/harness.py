@@ -26,19 +26,11 @@ from discovery.core.kinds import RegistrySettings
 from discovery.core.network import Network, Networks
 from discovery.core.warning import Concern, WarningList
 from discovery.engines.local import LocalEngine
-from discovery.rest.api.batches import Batches
-from discovery.rest.api.beating import Beating, Reporting
+from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.openapi import OpenApi
-from discovery.rest.api.operating import Operations
-from discovery.rest.api.registering import Registering
-from discovery.rest.api.resolving.resolving import Resolving
 from discovery.rest.api.route import Handler, Kind, Right, Route
 from discovery.rest.api.router import Router
-from discovery.rest.api.server.server import Documents, ServerItself
-from discovery.rest.api.services.listing import Listing
-from discovery.rest.api.services.one import OneService
-from discovery.rest.api.services.removing import Removing
-from discovery.rest.api.services.zones import Zones
+from discovery.rest.api.server.server import ServerItself
 from discovery.rest.api.times import Times
 from discovery.rest.guard.admission import Admit, RegisterRate, anyone
 from discovery.rest.guard.browsers import Browsers, Cors, IsHost
@@ -55,6 +47,7 @@ from discovery.store.engine import Engine, WriteSeams
 from discovery.store.nearness import Preference
 from discovery.system.sockets import STREAM, bind
 from discovery.system.waiting_octets import WaitingOctets
+from discovery.web import subjects
 from tests.driven import DrivenRegistry
 
 LIMIT = 60.0  # seconds that an answer may take before the test fails
@@ -228,21 +221,14 @@ async def serving(
     outer = engine(LocalEngine(registry, clock, clock.wall, seams), registry)
     refusals = Refusals(registry, clock, clock.wall, asyncio.get_running_loop().call_later)
     watch = watching(registry, times)
-    take = RegisterRate(registers_per_second).take
     zones = ClientZones.read((line, line) for line in client_zones.split())
     preference = Preference(registry.missing, 0.7, zones) if zones else None
+    take = RegisterRate(registers_per_second).take
+    common = Handlers(
+        registry, outer, clock, times, random, watch.polls, lambda *whom: sees_actors, preference, DNS_TTL, take, refusals.note_items
+    )  # fmt: skip
     every: list[Route] = [
-        *Registering(registry, outer, clock, times, random, take, refusals.note_items).routes(),
-        *Beating(registry, outer, clock, times, random, take, refusals.note_items).routes(),
-        *Batches(registry, outer, clock, times, random, take, refusals.note_items).routes(),
-        *Reporting(registry, outer, clock, times, random, take, refusals.note_items).routes(),
-        *Resolving(registry, clock, times, random, watch.polls, lambda *whom: sees_actors, preference).routes(),
-        *Listing(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
-        *OneService(registry, clock, times, watch.polls, lambda *whom: sees_actors).routes(),
-        *Zones(registry, clock, preference).routes(),
-        *Removing(registry, outer).routes(),
-        *Operations(registry, outer, clock, times, DNS_TTL).routes(),
-        *Documents(registry, outer).routes(),
+        *(route for each in subjects(common) for route in each.routes()),
         *watch.routes(),
         *ServerItself(registry, clock, times, checks or {}, WarningList(concerns), lambda caller: sees_actors).routes(),
         *OpenApi(lambda: every).routes(),

@@ -19,11 +19,11 @@ from discovery.rest.api.answers import Json
 from discovery.rest.api.beating import findings_of, usual_key, which_of
 from discovery.rest.api.errors import failure_of
 from discovery.rest.api.example import FIRST, LEAST, Example
+from discovery.rest.api.handlers import ImportedAs
 from discovery.rest.api.registering import (
     ADVICE,
     HEADING,
     INSTANCE_BODY,
-    ImportedAs,
     Registrar,
     needed,
     own_health,

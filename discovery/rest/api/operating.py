@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from discovery.core.caller import Caller
@@ -15,15 +14,14 @@ from discovery.core.status import Status
 from discovery.rest.api import views
 from discovery.rest.api.answers import Json
 from discovery.rest.api.example import Example
+from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.parameters import AT
 from discovery.rest.api.requests import Request, json_object
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.services.removing import instance_in
 from discovery.rest.api.shapes import ADDRESS, LISTED, SHOWN_PORT, TIME, WARNINGS, WINDOW, Fields, Shape, reply, said
-from discovery.rest.api.times import Times, iso
-from discovery.store.engine import Engine
+from discovery.rest.api.times import iso
 from discovery.store.operations import Drain, EndMaintenance, Maintain, Settle
-from discovery.store.registry import Registry
 from discovery.store.write import Write
 from discovery.system.turns import turns
 
@@ -55,16 +53,7 @@ HEADING = "Taking instances out, and back"
 _WINDOW = {"reason": "a new disk", "seconds": 3600}
 
 
-@dataclass(eq=False)
-class Operations:
-    """`clock`: monotonic seconds, the registry's. `longest_ttl`: the upper bound of TTLs in DNS answers, seconds."""
-
-    registry: Registry
-    engine: Engine
-    clock: Callable[[], float]
-    times: Times
-    longest_ttl: int
-
+class Operations(Handlers):
     def routes(self) -> list[Route]:
         write, operation = Right.WRITE, Kind.OPERATION
         begun, unknown = ("PUT /instances/user-1/maintenance",), ("INSTANCE_UNKNOWN", *STORED)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from random import Random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from discovery.core import metadata
 from discovery.core.address import parse_ip, parse_port
 from discovery.core.checked import flag_of
-from discovery.core.errors import DiscoveryError, InvalidField
+from discovery.core.errors import InvalidField
 from discovery.core.health import MAX_OUTPUT, Finding
 from discovery.core.instance import DEFAULTS, Instance, Key, Registration
 from discovery.core.lease import MAX_TTL
 from discovery.core.name import LABEL, NAME, fold, label
 from discovery.core.options import ID, OPTIONS, Option
-from discovery.core.remembered import Change
 from discovery.core.schema import FLAG, OBJECT, WHOLE, Schema, described, list_of, or_null, string
 from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, Json, stamped
 from discovery.rest.api.example import FIRST, Example
+from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.requests import Request, json_object
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import location
@@ -37,11 +35,8 @@ from discovery.rest.api.shapes import (
     reply,
     said,
 )
-from discovery.rest.api.times import Times
-from discovery.store.engine import Engine
 from discovery.store.registrants import native_ttl
 from discovery.store.registration import Register
-from discovery.store.registry import Registry
 
 HEADING = "Registering"
 # What a registration may end in.
@@ -174,26 +169,8 @@ _REPLY = reply("RegisterReply", {**ADVICE, "message": said("Service registered s
 _FIELDS = Fields(REGISTER_BODY)
 
 
-# What a plugin remembers of an instance that its registry's own words are these of. InvalidField, HttpError.
-ImportedAs = Callable[[Any, Registration], Change]
-
-
-@dataclass(eq=False)
-class Registrar:
-    """What registering and beating have in common. `clock`: monotonic seconds, the registry's. `random` spreads the heartbeats.
-
-    `count_registration`: is told of each by address and time, and refuses one too many. `note_refused`: is told by request how many items
-    of a batch were refused, and why the first. `imported_as`: as of `Seams`.
-    """
-
-    registry: Registry
-    engine: Engine
-    clock: Callable[[], float]
-    times: Times
-    random: Random
-    count_registration: Callable[[str, float], None]
-    note_refused: Callable[[Request, int, Sequence[tuple[Any, DiscoveryError]]], None]
-    imported_as: Mapping[str, ImportedAs] = field(default_factory=dict)
+class Registrar(Handlers):
+    """What registering and beating have in common."""
 
     def _advice(self, ttl: float, instance: Instance | None = None) -> Json:
         """When to beat next: a third of the timeout, so that two may be lost; ±10 % keep a fleet from beating in step. `instance`: whose

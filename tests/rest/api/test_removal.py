@@ -6,6 +6,7 @@ import asyncio
 import gc
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -95,7 +96,7 @@ async def test_a_removal_that_is_broken_off_between_two_parts_leaves_no_error_th
     monkeypatch.setattr(removing, "turns", lambda: turn)
     unread: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: unread.append(context))
-    removal = Removing(api.registry, SimpleNamespace(submit=refuses))
+    removal = Removing(api.registry, SimpleNamespace(submit=refuses), *[Mock()] * 4)
     with pytest.raises(asyncio.CancelledError):
         await removal._deregister_all(iter(()), "cleared", None, NOBODY)
     gc.collect()

@@ -21,7 +21,7 @@ from discovery.rest.api.times import Times
 from discovery.store.service import NodeStatus
 from tests.driven import APART
 from tests.examples import examples
-from tests.rest.watch.making import Watched
+from tests.rest.watch.making import NO_ENGINE, Watched
 from tests.store.making import START, spec
 
 
@@ -39,7 +39,7 @@ class _World:
         self.again = self.resolving()
 
     def resolving(self) -> Resolving:
-        return Resolving(self.registry, lambda: self.now, self.times, Random(1), self.polls)
+        return Resolving(self.registry, NO_ENGINE, lambda: self.now, self.times, Random(1), self.polls)
 
     def do(self, what: str, port: int) -> None:
         registry, now, wall = self.registry, self.now, self.now + self.apart

@@ -6,6 +6,7 @@ import asyncio
 import json
 from random import Random
 from typing import Any
+from unittest.mock import Mock
 
 from discovery.core.errors import DiscoveryError
 from discovery.rest.api.answers import Answer, DeferredAnswer
@@ -17,10 +18,14 @@ from discovery.rest.api.times import Times
 from discovery.rest.watch.streams import Stream
 from discovery.rest.watch.watch import Watch
 from discovery.rest.watch.watchers import Watchers
+from discovery.store.engine import Engine
 from discovery.store.log import Log
 from tests.driven import DrivenRegistry
 from tests.routes import asked
 from tests.store.making import START, WALL, a_registry, spec
+
+# Of who is only asked.
+NO_ENGINE: Engine = Mock(spec_set=())
 
 
 class Watched:
@@ -37,7 +42,7 @@ class Watched:
             self.registry, times, Random(1), self.watchers, lambda caller: True, lambda: self.now, has_other_nodes
         )
         self.registry.index_followers.append(self.watch.follow)
-        self.resolving = Resolving(self.registry, lambda: START, times, Random(1), self.watch.polls)
+        self.resolving = Resolving(self.registry, NO_ENGINE, lambda: START, times, Random(1), self.watch.polls)
 
     # -- what happens
 

@@ -6,15 +6,12 @@ is joined to the leases in the last of them, so that an answer is as fresh as on
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from operator import attrgetter
-from random import Random
 
 import orjson
 
-from discovery.core.caller import Caller
 from discovery.core.instance import Registration
 from discovery.core.name import service_name
 from discovery.core.schema import TEXT, WHOLE, described, list_of
@@ -25,7 +22,8 @@ from discovery.rest.api.errors import HttpError
 from discovery.rest.api.etag import headers, tag_of
 from discovery.rest.api.example import Example
 from discovery.rest.api.following.filters import FILTERS, NO_FILTER, Filter
-from discovery.rest.api.following.waiting import WAITING, Asked, LongPolls, Wait, without_wait
+from discovery.rest.api.following.waiting import WAITING, Asked, Wait, without_wait
+from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.query import Table, Values, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.resolving.shown import Shown
@@ -43,11 +41,9 @@ from discovery.rest.api.shapes import (
     like,
     reply,
 )
-from discovery.rest.api.times import Times
 from discovery.store.absent import absent, askers, why_none
 from discovery.store.explain import Account, Askers, account, any_better
-from discovery.store.nearness import Near, Preference
-from discovery.store.registry import Registry
+from discovery.store.nearness import Near
 from discovery.store.service import Entry, Service, served
 from discovery.system.turns import turns
 
@@ -99,20 +95,7 @@ _SERVED = {
 }  # fmt: skip
 
 
-@dataclass(eq=False)
-class Resolving:
-    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_names`: who may know the names in the accounts of a
-    service's instances. `preference`: of callers for instances of their zone.
-    """
-
-    registry: Registry
-    clock: Callable[[], float]
-    times: Times
-    random: Random
-    polls: LongPolls
-    sees_names: Callable[[Caller, str], bool] = lambda caller, name: False
-    preference: Preference | None = None
-
+class Resolving(Handlers):
     def __post_init__(self) -> None:
         self._shown = Shown(self.times)
         self._unchanged = Unchanged(self.registry, self.times)

@@ -19,13 +19,13 @@ from discovery.rest.api import parameters, views
 from discovery.rest.api.answers import Json
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.example import Example
+from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.parameters import text, whole
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route, without_query
 from discovery.rest.api.shapes import READY_WARNING, STATUS, TIME, Shape, like, reply, said
 from discovery.rest.api.times import Times
-from discovery.store.engine import Engine
 from discovery.store.operations import MAX_KEY, PutDocument
 from discovery.store.registration import Register, Upsert
 from discovery.store.registry import Registry
@@ -208,11 +208,7 @@ _DOCUMENTS = reply(
 _DOCUMENT_GONE = reply("RemovedReply", {"message": said("Document removed")})
 
 
-class Documents:
-    def __init__(self, registry: Registry, engine: Engine) -> None:
-        self._registry = registry
-        self._engine = engine
-
+class Documents(Handlers):
     def routes(self) -> list[Route]:
         return [
             Route(
@@ -226,7 +222,7 @@ class Documents:
         ]  # fmt: skip
 
     def listed(self, request: Request) -> Json:
-        documents, asked = self._registry.documents(request.names["plugin"]), values_of(request)
+        documents, asked = self.registry.documents(request.names["plugin"]), values_of(request)
         limit, after = asked.get("limit", _MOST_DOCUMENTS), asked.get("after", "")
         page = list(islice((key for key in sorted(documents) if key > after), limit + 1))
         shown = {
@@ -238,6 +234,6 @@ class Documents:
     async def remove(self, request: Request) -> Json:
         """Also of one that is not there: it is not there afterwards."""
         plugin, key = request.names["plugin"], request.names["key"]
-        known = key in self._registry.documents(plugin)
-        await self._engine.submit(PutDocument(plugin, key, None, reason=request.reason), request.caller)
+        known = key in self.registry.documents(plugin)
+        await self.engine.submit(PutDocument(plugin, key, None, reason=request.reason), request.caller)
         return {"message": "Document removed" if known else _NO_DOCUMENT}

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import orjson
 
-from discovery.core.caller import Caller
 from discovery.core.instance import Instance
 from discovery.core.name import fold
 from discovery.core.schema import ANY, TEXT, WHOLE, by_name, described, list_of, or_null
@@ -19,16 +17,16 @@ from discovery.rest.api.answers import Answer, DeferredAnswer, Json, Pieces
 from discovery.rest.api.etag import etag, headers, is_known
 from discovery.rest.api.example import Example
 from discovery.rest.api.following.filters import FILTERS, Filter
-from discovery.rest.api.following.waiting import WAITING, LongPolls, Wait, without_wait
+from discovery.rest.api.following.waiting import WAITING, Wait, without_wait
+from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.query import Table, Values, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import count_by_status
 from discovery.rest.api.shapes import ACCOUNTED, LISTED, TIME, Shape, reply
-from discovery.rest.api.times import Times, iso
+from discovery.rest.api.times import iso
 from discovery.store.absent import askers
 from discovery.store.explain import account, any_better
-from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 from discovery.system.turns import turns
 
@@ -113,18 +111,7 @@ class Wanted(NamedTuple):
         return self.filter.matches(entry.instance)
 
 
-@dataclass(eq=False)
-class Listing:
-    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_names`: who may know the names
-    in the accounts of a service's instances.
-    """
-
-    registry: Registry
-    clock: Callable[[], float]
-    times: Times
-    polls: LongPolls
-    sees_names: Callable[[Caller, str], bool] = lambda caller, name: False
-
+class Listing(Handlers):
     def routes(self) -> list[Route]:
         return [
             Route(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable
 from functools import partial
 
-from discovery.core.caller import Caller
 from discovery.core.name import fold, service_name
 from discovery.core.schema import TEXT, WHOLE, list_of
 from discovery.core.suggest import Suggester
@@ -14,16 +12,15 @@ from discovery.rest.api import views
 from discovery.rest.api.answers import Answer, DeferredAnswer, Json, stamped
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.etag import etag, headers
-from discovery.rest.api.following.waiting import WAITING, LongPolls, Wait
+from discovery.rest.api.following.waiting import WAITING, Wait
+from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.query import values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import HEADING, living
 from discovery.rest.api.shapes import ACCOUNTED, LISTED, reply
-from discovery.rest.api.times import Times
 from discovery.store.absent import absent, askers
 from discovery.store.explain import Account, accounts
-from discovery.store.registry import Registry
 from discovery.store.service import Entry, Service
 from discovery.system.turns import turns
 
@@ -38,18 +35,7 @@ _REPLY = reply(
 )
 
 
-@dataclass(eq=False)
-class OneService:
-    """`clock`: monotonic seconds, the registry's. `polls`: lets requests wait. `sees_names`: who may know the names in the accounts of a
-    service's instances.
-    """
-
-    registry: Registry
-    clock: Callable[[], float]
-    times: Times
-    polls: LongPolls
-    sees_names: Callable[[Caller, str], bool]
-
+class OneService(Handlers):
     def __post_init__(self) -> None:
         self._suggester = Suggester(lambda: self.registry.services)
 

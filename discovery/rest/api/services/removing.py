@@ -12,16 +12,15 @@ from discovery.core.options import MAX_IMPORTED_FROM
 from discovery.core.schema import TEXT, WHOLE
 from discovery.rest.api import views
 from discovery.rest.api.answers import Json
+from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.parameters import AT, text
 from discovery.rest.api.query import Table, values_of
 from discovery.rest.api.registering import HEADING
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import STORED, Kind, Right, Route
 from discovery.rest.api.shapes import IDENTITY, reply, said
-from discovery.store.engine import Engine
 from discovery.store.operations import MAX_DEREGISTERED, DeregisterMany
 from discovery.store.registration import Deregister
-from discovery.store.registry import Registry
 from discovery.store.service import Entry
 from discovery.system.turns import TURN, turns
 
@@ -46,11 +45,7 @@ _CLEARED = reply(
 )
 
 
-class Removing:
-    def __init__(self, registry: Registry, engine: Engine) -> None:
-        self._registry = registry
-        self._engine = engine
-
+class Removing(Handlers):
     def routes(self) -> list[Route]:
         return [
             Route(
@@ -73,12 +68,12 @@ class Removing:
 
     async def deregister(self, request: Request) -> Json:
         origin = values_of(request).get("importedFrom")
-        instance = await self._engine.submit(Deregister(instance_in(request), request.reason, origin), request.caller)
+        instance = await self.engine.submit(Deregister(instance_in(request), request.reason, origin), request.caller)
         return {"message": "Instance deregistered successfully", "removedInstance": views.identity(instance)}
 
     async def deregister_service(self, request: Request) -> Json:
         name = service_name(request.names["name"])
-        service = self._registry.service(name)
+        service = self.registry.service(name)
         entries = list(service.entries.values()) if service else []
         _, removed = await self._deregister_all(_in_parts(entries), request.reason, fold(name), request.caller)
         return {
@@ -90,7 +85,7 @@ class Removing:
     async def clear(self, request: Request) -> Json:
         """All that is registered now; what is registered meanwhile may stay."""
         reason = f"cleared, {request.reason}"
-        entries = self._registry.in_parts(MAX_DEREGISTERED)
+        entries = self.registry.in_parts(MAX_DEREGISTERED)
         services, instances = await self._deregister_all(entries, reason, None, request.caller)
         return {
             "message": "Registry cleared",
@@ -110,7 +105,7 @@ class Removing:
             keys = tuple(entry.instance.spec.key for entry in part)
             names.update(key.service for key in keys)
             write = DeregisterMany(keys, reason, service)
-            task = asyncio.ensure_future(self._engine.submit(write, caller))
+            task = asyncio.ensure_future(self.engine.submit(write, caller))
             task.add_done_callback(
                 lambda task: task.cancelled() or task.exception()
             )  # whoever asked may leave before the last part
@@ -120,7 +115,7 @@ class Removing:
             part = next(parts, [])
             if not part or len(under_way) == _UNDER_WAY:
                 instances += sum(map(len, await asyncio.gather(*under_way)))
-                gone = {name for name in names if name not in self._registry.services}
+                gone = {name for name in names if name not in self.registry.services}
                 services += len(gone)
                 names -= gone  # the last one may have more instances, in the next part
                 under_way.clear()

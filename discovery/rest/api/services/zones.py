@@ -5,7 +5,7 @@ metrics too, for the zones of CLIENT_ZONES.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 
 from discovery.core.metric import Metric
@@ -14,12 +14,11 @@ from discovery.core.schema import TEXT, WHOLE, described, list_of, or_null
 from discovery.core.status import Status
 from discovery.rest.api.answers import Json
 from discovery.rest.api.example import Example
+from discovery.rest.api.handlers import Handlers
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route, without_query
 from discovery.rest.api.services.listing import HEADING
 from discovery.rest.api.shapes import Shape, like, reply
-from discovery.store.nearness import Preference
-from discovery.store.registry import Registry
 from discovery.store.service import Service
 from discovery.system.turns import turns
 
@@ -78,14 +77,7 @@ class _Total:
         return [each for _, each in self.limping]
 
 
-@dataclass(eq=False)
-class Zones:
-    """`preference`: of clients; None without CLIENT_ZONES."""
-
-    registry: Registry
-    clock: Callable[[], float]
-    preference: Preference | None
-
+class Zones(Handlers):
     def routes(self) -> list[Route]:
         return [
             Route(
