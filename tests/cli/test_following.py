@@ -127,10 +127,10 @@ def test_ctrl_c_ends_events_with_130_and_quietly(at: At) -> None:
 
 
 def test_events_go_on_after_a_restart() -> None:
-    with running() as first:
+    port = free_port()
+    with running(PORT=port) as first:
         listening = Background(At(first.http), "events", "-n", "1")
         until(lambda: listening.said("connected"))
-        port = first.port
     until(lambda: listening.said("disconnected: "))
     with running(PORT=port) as second:
         until(lambda: "".join(listening.err).count("connected to") == 2)
@@ -180,7 +180,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for() -> None:
     at = At(f"http://127.0.0.1:{port}")
     done = at("wait", "web", "--timeout", "0.2s")
     assert (done.status, done.out) == (1, "")
-    assert done.err.count("no registry answers") == 2
+    assert "no registry answers" in done.err
     waiting = Background(at, "wait", "web", "--timeout", "60s")
     until(lambda: waiting.said("It is tried again"))
     with running(PORT=port) as second:

@@ -49,7 +49,10 @@ def test_every_write_is_shown_with_who_what_before_and_after(tmp_path: Path) -> 
     file = tmp_path / "audit.jsonl"
     with running(AUDIT_FILE=str(file), DATA_DIR=str(tmp_path / "data")) as server:
         live_a_life(server)
-        lines = audited(file)  # while it runs
+        until(
+            lambda: len(audited(file)) == 7
+        )  # while it runs; a refused write is answered before its line is in the file
+        lines = audited(file)
         shown = audit(file, "--service", "web", "-n", "2")
     actions = ["register", "register", "drain", "maintain", "end-maintenance", "deregister", "deregister"]
     assert [line["action"] for line in lines] == actions

@@ -18,6 +18,8 @@ from discovery.system.connecting import connect, stream_socket
 
 # Seconds for a connection: a packet is sent again after one.
 TIMEOUT = 1.0
+# And then to read what has come while this process was not run, which a loop may do after its timers.
+_LOOK = 0.01
 
 # linux/in.h, linux/in6.h; the socket module has neither.
 _RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
@@ -40,12 +42,18 @@ async def ask(ip: str, port: int) -> Probed | None:
         with stream_socket(ip) as sock:
             if TELLS_ICMP:
                 sock.setsockopt(*_RECVERR[sock.family], 1)
+            connecting = asyncio.ensure_future(connect(sock, ip, port))
             try:
-                async with asyncio.timeout(TIMEOUT):
-                    await connect(sock, ip, port)
+                for seconds in (TIMEOUT, _LOOK):
+                    if (await asyncio.wait([connecting], timeout=seconds))[0]:
+                        connecting.result()
+                        return Probed.ACCEPTED
             except ConnectionRefusedError:
                 return Probed.REFUSED if TELLS_ICMP and _no_icmp(sock) else None
-            return Probed.ACCEPTED
+            finally:
+                connecting.cancel()
+                await asyncio.gather(connecting, return_exceptions=True)
+            return None
     except OSError:
         return None
 

@@ -7,11 +7,13 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from discovery.core.status import Probed
+from discovery.plugins.brake import port
 from discovery.plugins.brake.port import TELLS_ICMP, ask, tells_icmp
 from tests.plugins.brake.two_hosts import HERE, HERE6, THERE, THERE6, Hosts, two_hosts
 from tests.stories.process import LIMIT, until
@@ -91,9 +93,22 @@ async def test_a_port_that_answers_itself_is_nobodys() -> None:
     """TCP connects a socket to itself where the kernel chooses the port that is asked."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    answers = await asyncio.gather(*(ask("127.0.0.1", port) for _ in range(20)))
+        number = sock.getsockname()[1]
+    answers = await asyncio.gather(*(ask("127.0.0.1", number) for _ in range(20)))
     assert set(answers) == {Probed.REFUSED}
+
+
+async def test_a_refusal_that_came_while_this_process_was_not_run_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken for silence it would be no sign of a firewall, and those behind it were dropped."""
+
+    async def refused(*_: object) -> None:
+        await asyncio.sleep(0.04)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(port, "TIMEOUT", 0.05)
+    monkeypatch.setattr(port, "connect", refused)
+    asyncio.get_running_loop().call_later(0.01, time.sleep, 0.1)
+    assert await ask("127.0.0.1", 1) is Probed.REFUSED
 
 
 @pytest.mark.parametrize(

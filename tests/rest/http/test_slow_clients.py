@@ -10,7 +10,7 @@ import contextlib
 import gc
 import socket
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import orjson
 import pytest
@@ -24,7 +24,7 @@ from discovery.rest.http.phase_timer import SECONDS, Phase
 from tests.rest import harness
 from tests.rest.harness import LIMIT, Api, route, serving
 from tests.rest.wire import HEALTH, LAST, RESOLVE, Got, filled, heartbeat, replies, request, statuses
-from tests.waiting import pass_over_stalls, until
+from tests.waiting import until
 
 # Seconds, instead of 10, 30 and 31.
 HEAD, BODY, READ = 0.1, 0.5, 1.0
@@ -50,11 +50,10 @@ UNFINISHED = [
 
 
 @pytest.fixture(autouse=True)
-async def _short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, stall_proof: Callable[[], float]) -> None:
     """But for whoever is not to be cut off (`unhurried`). Nobody is late because the process was not run for a while."""
-    clock = pass_over_stalls(asyncio.get_running_loop())
-    monkeypatch.setattr(connection, "monotonic", clock)
-    monkeypatch.setattr(receiving, "monotonic", clock)
+    monkeypatch.setattr(connection, "monotonic", stall_proof)
+    monkeypatch.setattr(receiving, "monotonic", stall_proof)
     if "unhurried" not in request.fixturenames:
         for phase, seconds in ((Phase.HEAD, HEAD), (Phase.BODY, BODY), (Phase.READ, READ)):
             monkeypatch.setitem(SECONDS, phase, seconds)

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 import discovery
+from tests.ports import free_port
 from tests.programs import program
 from tests.stories.dashboard.chromium import chromium
 from tests.stories.node_js import node_modules
@@ -99,8 +100,9 @@ WIDE = "/resolve/js%20%2F%20wide"
 def test_the_javascript_registers_follows_and_survives_a_crash_of_a_registry_without_memory() -> None:
     with ExitStack() as stack:
         first = stack.enter_context(ExitStack())
-        server = first.enter_context(running(HEARTBEAT_TIMEOUT_SECONDS=LEASE))
-        port, node = server.port, Node(server.http)
+        port = free_port()
+        server = first.enter_context(running(PORT=port, HEARTBEAT_TIMEOUT_SECONDS=LEASE))
+        node = Node(server.http)
         stack.callback(node.close)
         assert node.ask("register") == "asked"
         assert node.ask("ready") == "ready"
@@ -199,7 +201,8 @@ def test_a_browser_follows_and_survives_a_crash_of_the_registry() -> None:
         stack.callback(page.shutdown)
         origin = f"http://127.0.0.1:{page.server_port}"
         first = stack.enter_context(ExitStack())
-        server = first.enter_context(running(ALLOWED_ORIGINS=origin))
+        port = free_port()
+        server = first.enter_context(running(ALLOWED_ORIGINS=origin, PORT=port))
         server.register("other", port=3002, ttl=60)
         browser = stack.enter_context(chromium()).new_page()
         browser.goto(origin)
@@ -213,7 +216,6 @@ def test_a_browser_follows_and_survives_a_crash_of_the_registry() -> None:
             return list.retry(({ port }) => port);
         }"""
         assert browser.evaluate(following, server.http) == 3002
-        port = server.port
         first.close()
         server = stack.enter_context(running(ALLOWED_ORIGINS=origin, PORT=port))
         until(lambda: server.request("GET", "/resolve/in-a-browser").status == 200)

@@ -125,8 +125,9 @@ def serving(server: Discovery, started: Run) -> None:
     until(lambda: resolved(server, started.name) == [("127.0.0.1", started.port)])
 
 
-def test_sigterm_drains_then_ends_the_program_then_deregisters(server: Discovery) -> None:
-    with run(server) as started:
+def test_sigterm_drains_then_ends_the_program_then_deregisters() -> None:
+    """It drains for so long that it is seen to."""
+    with running(**SHORT | {"DNS_TTL_SECONDS": 6}) as server, run(server) as started:
         serving(server, started)
         started.send(signal.SIGTERM)
         until(lambda: listed(server, started.name) == ["draining"])

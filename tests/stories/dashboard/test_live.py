@@ -19,7 +19,7 @@ from tests.stories.process import Discovery, running, until
 @pytest.fixture(scope="module")
 def server() -> Iterator[Discovery]:
     """Its services are told apart by their names."""
-    with running(CLEANUP_INTERVAL_SECONDS=1, HEARTBEAT_TIMEOUT_SECONDS=600, BRAKE_PROBE="false") as discovery:
+    with running(CLEANUP_INTERVAL_SECONDS=6, HEARTBEAT_TIMEOUT_SECONDS=600, BRAKE_PROBE="false") as discovery:
         yield discovery
 
 

@@ -15,7 +15,7 @@ from tests.stories.process import Discovery, running, until
 PROGRAM = Path(__file__).parent / "java" / "Ask.java"
 MANY = range(1, 31)
 # Seconds; the compiler runs first.
-LIMIT_OF_JAVA = 60
+LIMIT_OF_JAVA = 180
 
 FOUND: dict[str, set[str]] = {
     "A:user-service.svc.local": {"10.0.0.1", "10.0.0.2"},

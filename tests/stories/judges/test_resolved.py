@@ -32,7 +32,8 @@ def test_programs_find_services_and_other_names_are_answered_by_the_network_s_ow
         assert queries(host, "refused") == 0
         # It asks both; ours is the one that refuses, and the other's answer counts.
         assert host.run(*ASK, "+short", "www.example.com").stdout == f"{ELSEWHERE}\n"
-        until(lambda: queries(host, "refused") == 1)  # the page of metrics is kept for a second
+        # The page of metrics is kept for a second; and where ours is late it is asked again.
+        until(lambda: queries(host, "refused") >= 1)
 
 
 def test_without_domains_it_takes_the_zone_for_multicast_and_asks_nobody_else(tmp_path: Path) -> None:

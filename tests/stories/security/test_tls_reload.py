@@ -331,12 +331,14 @@ async def test_the_sdk_reads_its_certificate_again_when_it_was_exchanged(
 
 def test_a_handshake_that_is_refused_is_a_line_and_many_are_not_more(authority: Authority, tmp_path: Path) -> None:
     with running_secure(tmp_path, TLS_CLIENT_CA=str(authority.pair.cert)) as secure:
+        began = time.monotonic()
         for _ in range(30):
             with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
                 ways_in(secure, showing(secure, None))[0]()
         said = "the TLS handshake of 127.0.0.1 failed: peer did not return a certificate"
         until(lambda: any(said in line for line in secure.server.log))
-        assert sum("the TLS handshake of" in line for line in secure.server.log) <= 3, "one in ten seconds"
+        lines = sum("the TLS handshake of" in line for line in secure.server.log)
+        assert lines <= 3 + (time.monotonic() - began) / 10, "one in ten seconds"
 
 
 def test_another_authority_is_trusted_from_when_its_file_is_there(
@@ -381,7 +383,8 @@ def test_300_that_connect_and_say_nothing_keep_nobody_out_and_are_gone_after_5_s
                 )
                 for number in range(300)
             ]
-            until(lambda: len(os.listdir(files)) >= 300)
+            came = time.monotonic()
+            until(lambda: len(os.listdir(files)) >= 300 or time.monotonic() - came > HANDSHAKE_SECONDS)
             for _ in range(5):
                 web, names = Web(secure.https_port, secure.context()), Names(secure.dot_port, secure.context())
                 assert (web.get(), names.ask()) == (200, 1)

@@ -117,7 +117,6 @@ def test_a_bad_file_is_reported_with_its_line_and_the_old_zone_stays(server: Dis
             [line for line in server.log[known:] if "svc.local.zone" in line and ": over after " not in line]
             or addresses(server, "secret")
         ),
-        5,
     )
     assert not addresses(server, "secret"), "what lies outside ZONES_DIR is never served"
     assert isinstance(said, list)
