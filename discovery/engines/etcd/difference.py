@@ -54,7 +54,7 @@ def difference(
     for _, instance in sorted(differing, key=lambda each: each[0]):
         yield exchange.put(instance)
     for instance in leaving.values():
-        yield exchange.remove(instance)
+        yield exchange.remove([instance])
     for of, key in ended:
         yield (of(key=key, before=registry.values[of].all[key], after=None, reason=reason),)
     for of, values in found.values.items():
@@ -80,9 +80,7 @@ def here(layout: Layout, registry: Registry, service: str) -> Iterator[bytes]:
 
 @dataclass(eq=False)
 class _Exchange:
-    """The table as the events so far leave it. An instance goes in the same moment in which another gets its address. `is_part`: what is
-    not in `found` may be there all the same.
-    """
+    """An instance goes in the moment in which another gets its address. `is_part`: what is not in `found` may be there all the same."""
 
     layout: Layout
     registry: Registry
@@ -92,66 +90,58 @@ class _Exchange:
     is_part: bool
 
     def __post_init__(self) -> None:
-        self._at: dict[Key, Instance | None] = {}
-        self._removed: set[str] = set()
         self._placed: set[str] = set()
+        self._removed: set[str] = set()
 
     def put(self, instance: Instance) -> Together:
         """With all who move out of its way, or to where it was."""
-        gone, come, todo = list[Event](), list[Event](), [instance]
+        found = self.found
+        out, come, todo = list[Instance](), list[Event](), [instance]
         while todo:
             each = todo.pop()
-            if each.id not in self._placed:
-                self._placed.add(each.id)
-                todo += self._place(each, gone, come)
-        return [*gone, *come]
+            if each.id in self._placed:
+                continue
+            self._placed.add(each.id)
+            before, other = self._here(each.id), self._here(each.spec.key)
+            if before is not None and before is other:  # nearly always
+                come.append(_changed(before, each, self.reason))
+            elif self.is_part and (rival := self._rival(each, before, other)) is not None:
+                found.passed_over[_key(self.layout, each)] = rivalry(rival.id, each.id)
+            else:
+                come.append(_changed(None, each, self.reason))
+                out += [was for was in (before, other) if was is not None]
+                moves = found.instances.get(other.id) if other is not None else None
+                comes = found.at(before.spec.key) if before is not None else None
+                todo += [follows for follows in (moves and moves[1], comes) if follows is not None]
+        return [*self.remove(out), *come]
 
-    def _place(self, instance: Instance, gone: list[Event], come: list[Event]) -> Iterator[Instance]:
-        """Those who follow from it."""
-        key = instance.spec.key
-        entry, other = self.registry.find(instance.id), self._instance_at(key)
-        before = None if entry is None or instance.id in self._removed else entry.instance
-        is_taken = before is not None and self.is_part and self._is_elsewhere(before, key)
-        if not is_taken and other is not None and other.id != instance.id:
-            moved = self.found.instances.get(other.id)
-            is_taken = not self._leaves(other) and (moved is None or moved[1].spec.key == key)
-            if not is_taken:
-                gone += self.remove(other)
-                yield from () if moved is None else (moved[1],)
-        if is_taken:
-            rival = other if other is not None and other.id != instance.id else instance
-            self.found.passed_over[_key(self.layout, instance)] = rivalry(rival.id, instance.id)
-            if before is not None and not self.is_part and self._is_elsewhere(before, key):
-                gone += self.remove(before)
-            return
-        if before is not None and before.spec.key != key:  # by hand: the table knows an id by its address
-            gone += self.remove(before)
-            if (comes := self.found.at(before.spec.key)) is not None:
-                yield comes
-            before = None
-        self._at[key] = instance
-        come.append(_changed(before, instance, self.reason))
+    def remove(self, instances: Iterable[Instance]) -> Together:
+        """Each once."""
+        new = {each.id: each for each in instances if each.id not in self._removed}
+        self._removed |= new.keys()
+        return [
+            InstanceEvent(Kind.DEREGISTERED, each.spec.key.service, each, None, self.reason) for each in new.values()
+        ]
 
-    def remove(self, instance: Instance) -> Together:
-        if instance.id in self._removed:
-            return ()
-        self._removed.add(instance.id)
-        self._at[instance.spec.key] = None
-        return (InstanceEvent(Kind.DEREGISTERED, instance.spec.key.service, instance, None, self.reason),)
-
-    def _instance_at(self, key: Key) -> Instance | None:
-        if key in self._at:
-            return self._at[key]
-        entry = self.registry.find(key)
+    def _here(self, which: Key | str) -> Instance | None:
+        entry = self.registry.find(which)
         return None if entry is None else entry.instance
 
-    def _leaves(self, other: Instance) -> bool:
-        """One whose key cannot be read stays only until another gets its address: a node that never could read it does without."""
-        return other.id in self.leaving or _key(self.layout, other) in self.found.unreadable
-
-    def _is_elsewhere(self, before: Instance, key: Key) -> bool:
-        """It stands under another key."""
-        return before.spec.key.service != key.service and before.id not in self.leaving
+    def _rival(self, instance: Instance, before: Instance | None, other: Instance | None) -> Instance | None:
+        """Who keeps its id or its address, as far as this part tells. One whose key cannot be read keeps its address until another gets
+        it: a node that never could read it does without.
+        """
+        if (
+            before is not None
+            and before.id not in self.leaving
+            and _key(self.layout, before) != _key(self.layout, instance)
+        ):
+            return before
+        if other is None or other.id in self.leaving:
+            return None
+        key, (_, now) = _key(self.layout, other), self.found.instances.get(other.id, (0, None))
+        has_changed = now is not None and _key(self.layout, now) == key
+        return None if has_changed or key in self.found.unreadable else other
 
 
 def _changed(before: Instance | None, after: Instance, reason: str) -> InstanceEvent:
