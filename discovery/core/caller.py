@@ -44,6 +44,11 @@ class Caller(NamedTuple):
         """Who that was, without what he might do: without a token that is nothing."""
         return _known(self.address, self.name) if self.name else self
 
+    @property
+    def asker(self) -> Caller | None:
+        """As `known`, to be named; None: nobody known, or the server of itself."""
+        return None if self[:2] in _NAMELESS else self.known
+
 
 @lru_cache(maxsize=4096)  # one registers many: one object for all that have the same registrant
 def _known(address: str, name: str) -> Caller:
@@ -55,3 +60,4 @@ NOBODY = Caller("")
 UNKNOWN = "unknown"
 # For what the server does of itself.
 SERVER = Caller("", "the server", Grants(admin=True))
+_NAMELESS = (NOBODY[:2], SERVER[:2])

@@ -26,5 +26,7 @@ class Probed(StrEnum):
 DOWN = (Status.UNHEALTHY, Status.FAILING)
 # The brake counts the silence of these alone. Of all others it is known why they may be silent.
 TRUSTED = (Status.HEALTHY, Status.FLAPPING)
+# Somebody asked for it to be out of answers.
+TAKEN_OUT = (Status.DRAINING, Status.MAINTENANCE)
 # Whose lease has run out, or is not believed: only these need more than a renewed lease when they beat.
 SILENT = (Status.UNHEALTHY, Status.SUSPECT)

@@ -8,7 +8,7 @@ admins and owners, and DNS) gets `by` None, and texts without them. Pure.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from discovery.core import moment
@@ -18,7 +18,7 @@ from discovery.core.instance import Instance
 from discovery.core.lease import PERMANENT_TTL, Lease
 from discovery.core.maintenance import Window
 from discovery.core.name import is_label
-from discovery.core.status import Status
+from discovery.core.status import TAKEN_OUT, Status
 from discovery.store.refused import Refused
 from discovery.store.service import Entry, Service
 from discovery.store.state import CheckResult, State, WallOf
@@ -55,9 +55,6 @@ class Account(NamedTuple):
     check: CheckResult | None = None
 
 
-# Who took an instance out of the answers, by its id and the index of that (`store.absent`).
-Askers = Mapping[tuple[str, int], Caller]
-
 _SERVED = (Status.HEALTHY, Status.SUSPECT)
 
 
@@ -67,20 +64,18 @@ def any_better(statuses: Iterable[Status]) -> bool:
 
 
 def accounts(
-    registry: State, service: Service, entries: Collection[Entry], now: float, by: Askers | None = None
+    registry: State, service: Service, entries: Collection[Entry], now: float, sees_names: bool = False
 ) -> list[Account]:
-    """One of each of `entries`, of which the answer could be made, in order. `by`: of `askers`; None for whoever may not know who did
-    what.
-    """
+    """One of each of `entries`, of which the answer could be made, in order."""
     better, wall_of = any_better(entry.status_at(now) for entry in entries), registry.walls()
-    return [account(registry, service, entry, now, wall_of, better, by) for entry in entries]
+    return [account(registry, service, entry, now, wall_of, better, sees_names) for entry in entries]
 
 
 def account(
-    registry: State, service: Service, entry: Entry, now: float, wall_of: WallOf, better: bool, by: Askers | None = None
+    registry: State, service: Service, entry: Entry, now: float, wall_of: WallOf, better: bool, sees_names: bool = False
 ) -> Account:
     """`wall_of`: of `State.walls`. `better`: of `any_better`. 6 µs."""
-    instance, status, lease, sees_names = entry.instance, entry.status_at(now), entry.lease, by is not None
+    instance, status, lease = entry.instance, entry.status_at(now), entry.lease
     if entry.output is not None or instance.spec.checks:
         instance = entry.as_seen(now, wall_of)
     own = _own(entry, status, sees_names)
@@ -98,7 +93,7 @@ def account(
     if check is not None and check.failure is not None and instance.failing is None:
         more.append(f"its last check failed: {check.failure}")
     window, until = registry.window(instance), _until(entry, service, status)
-    who = by.get((instance.id, entry.index)) if by else None
+    who = entry.asker if sees_names and status in TAKEN_OUT else None
     why, served = told(instance, status, better, lease.ttl, window, who, own, more)
     return Account(
         instance, status, served, why,

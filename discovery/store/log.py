@@ -10,9 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection
-from typing import NamedTuple
 
-from discovery.core.caller import Caller
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, octets_of
 
@@ -35,14 +33,6 @@ class Compacted(DiscoveryError):
         self.oldest = oldest
 
 
-class Gone(NamedTuple):
-    """The last instance of a service was there until `wall`, epoch seconds. `silent`: nobody asked for that; else `by` did."""
-
-    wall: float
-    silent: bool
-    by: Caller
-
-
 class Log:
     """`start`: the index of the state from which it began, also when what came first is gone. `written`: octets of all commits so far,
     those too that are gone.
@@ -60,8 +50,6 @@ class Log:
 
     def begin(self, index: int) -> None:
         """Anew, from a state of this index."""
-        self.gone_before: dict[str, Gone] = {}  # what is known of services that were there before it, and not since
-        self.took_out_before: dict[str, Caller] = {}  # who took an instance out of the answers before it, by id
         self.start = index
         self.oldest = index  # all that came after this index is here
         self._commits: deque[tuple[Commit, int]] = deque()  # with its octets
@@ -87,9 +75,6 @@ class Log:
         """
         services = services_of(commit)
         self._staged.append(services)
-        if self.gone_before:
-            for service in services:
-                self.gone_before.pop(service, None)
         if self._end > self.position and self._commits[-1][0].index != commit.index:
             self._is_reset = True
         if self._is_reset:
@@ -158,15 +143,10 @@ class Log:
 
     def index_of(self, service: str) -> int:
         """Of the last commit about the service, also when it is gone. One that is not in the log had its last before `oldest`."""
-        last = self.last_of(service)
-        return self.oldest if last is None else last.index
-
-    def last_of(self, service: str) -> Commit | None:
-        """The last about the service that readers see, as far as the log goes back."""
         known = self._by_service.get(service)
         if known is None:  # of a name that nobody has, for which DNS asks by the thousand
-            return None
-        return next((commit for position, commit in reversed(known) if position <= self.position), None)
+            return self.oldest
+        return next((commit.index for position, commit in reversed(known) if position <= self.position), self.oldest)
 
     def _forget_first(self) -> None:
         commit, octets = self._commits.popleft()

@@ -19,13 +19,13 @@ from discovery.core.instance import Instance, Key
 from discovery.core.kinds import WindowEvent, begun
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope
-from discovery.core.status import SILENT, Status
+from discovery.core.status import SILENT, TAKEN_OUT, Status
 from discovery.store import fits
 from discovery.store.checked_lease import CheckedLease
 from discovery.store.expiry import Expire
 from discovery.store.rules import living
 from discovery.store.service import Entry
-from discovery.store.state import State, Unsettled
+from discovery.store.state import Gone, State, Unsettled
 from discovery.store.transaction import MAX_EVENTS, Authorize, Transaction
 from discovery.store.values import Snapshot
 from discovery.store.write import Write
@@ -162,6 +162,8 @@ class Registry(State):
                 self._tombstones.pop(after.spec.key)
             if self.missing:
                 self.missing.came(event.service, after)
+            if self.gone:
+                self.gone.pop(event.service, None)
             self._put(after, event.service, commit.index, at, commit.wall)
             return
         entry, service = self._by_id[before.id], self._services[event.service]
@@ -172,6 +174,8 @@ class Registry(State):
         entry.index = commit.index
         if after.status is not before.status:
             entry.since = instant_of(event, commit.wall)
+            if after.status in TAKEN_OUT and not event.renews:
+                entry.asker = commit.by.asker
         if event.renews:
             if before.status in SILENT and not entry.lease.alive(at):
                 entry.lease.renewed_at = at  # it was away: that is no gap between two heartbeats
@@ -210,6 +214,8 @@ class Registry(State):
         entry, service = self._by_id[before.id], self._services[event.service]
         self.liveness.removed(entry, service)
         self._take(entry, service, event.service)
+        if not service.entries:
+            self.gone.set(event.service, Gone(commit.wall, event.kind is Kind.EXPIRED, commit.by.asker), 0.0)
         if event.buried_until is not None:
             key = Key(event.service, *before.spec.place)
             self._tombstones.bury(key, at + event.buried_until - commit.wall, at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from discovery.core.caller import Caller
 from discovery.core.check_states import kept, with_missing
 from discovery.core.health import WELL, Finding, Health
 from discovery.core.instance import Instance
@@ -64,14 +65,15 @@ class Entry:
     """An instance, its lease, and this process's own estimates about it.
 
     `index`: of the commit that changed it last. `since`: when its status became what it is, epoch seconds. `flaps`: its latest changes of
-    health; None before the first. `brake_released_at`: when the brake last let go of it. `next_action_at`: when one that is unhealthy is
-    removed, or the brake is asked about a suspect again. `due`: the deadline under which it waits in the queue, None once it is removed.
-    `through`: the node that heard it last. `beaten_from`: from where it beat at this node, if ever from elsewhere than its registrant.
-    `output`: the latest that it said of its health, where no event told of it; None: the instance has it. `override`: what is believed
-    here in place of what was decided, while nobody can be told.
+    health; None before the first. `asker`: who took it out of the answers last; None: not known. `brake_released_at`: when the brake last
+    let go of it. `next_action_at`: when one that is unhealthy is removed, or the brake is asked about a suspect again. `due`: the deadline
+    under which it waits in the queue, None once it is removed. `through`: the node that heard it last. `beaten_from`: from where it beat
+    at this node, if ever from elsewhere than its registrant. `output`: the latest that it said of its health, where no event told of it;
+    None: the instance has it. `override`: what is believed here in place of what was decided, while nobody can be told.
     """
 
     __slots__ = (
+        "asker",
         "beaten_from",
         "brake_released_at",
         "due",
@@ -93,6 +95,7 @@ class Entry:
         self.since = since
         self.brake_released_at = float("-inf")
         self.flaps: Flaps | None = None
+        self.asker: Caller | None = None
         self.next_action_at = 0.0
         self.due: float | None = None
         self.through: NodeStatus = DIRECT

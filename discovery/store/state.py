@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+from discovery.core.caller import Caller
 from discovery.core.event import Commit, ValueEvent
 from discovery.core.instance import Instance, Key, Registration
 from discovery.core.kinds import (
@@ -42,6 +43,9 @@ from discovery.store.values import Documents, Holder, Setting, Tombstones, Value
 # 500 octets each. Beyond, the oldest are given up.
 MAX_DRAINS = 16_384
 
+# Services that are not there any more, 300 octets each. Likewise.
+MAX_GONE = 10_000
+
 # Called for each commit once the table has it, in order: never blocks, never raises, never writes.
 Follower = Callable[[Commit], None]
 # Called when the index and the log have moved, with the services (folded names) that this is about. Likewise.
@@ -62,6 +66,14 @@ _PERMANENT = Term(PERMANENT_TTL)
 
 # Epoch seconds of a reading of the registry's clock, for people.
 WallOf = Callable[[float], float]
+
+
+class Gone(NamedTuple):
+    """The last instance of a service was there until `wall`, epoch seconds. `silent`: nobody asked for that. `by`: who did, if known."""
+
+    wall: float
+    silent: bool
+    by: Caller | None
 
 
 class CheckResult(NamedTuple):
@@ -87,7 +99,7 @@ class State(Table):
     changed and whose instances may not follow it yet. `half_held`: services with silent ones that the brake has yet to hold.
     `stale_seconds`: how old what this process knows is: 0 while it hears of everything.
     `last_checks`: what the last probes of an instance came to, by its id: by the checks' ids. `walls()`: what tells people's times,
-    as they are now.
+    as they are now. `gone`: what is known of services that were there, by folded name.
     `revoked`: tokens that are no longer taken, by the SHA-256 of their secrets. `values`: all that is kept besides the instances, by kind.
     """
 
@@ -118,6 +130,7 @@ class State(Table):
         self.losses = Losses()
         self.copies = Copies()
         self.missing = Missing()
+        self.gone: Values[str, Gone] = Values(MAX_GONE)
         self.followers: list[Follower] = [self.losses.follow_commit, self.copies.follow_commit]
         self.index_followers: list[IndexFollower] = []
         self.staleness_followers: list[Callable[[str | None], None]] = []  # see `staleness_changed`

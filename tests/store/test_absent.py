@@ -10,7 +10,7 @@ from discovery.core.caller import Caller
 from discovery.core.event import InstanceEvent, Kind
 from discovery.core.instance import Key
 from discovery.core.status import Status
-from discovery.store.absent import absent, askers, remember
+from discovery.store.absent import absent, remember
 from discovery.store.refused import Why
 from discovery.store.registration import Deregister
 from tests.driven import APART, DrivenRegistry
@@ -85,11 +85,10 @@ def test_what_the_history_remembers_of_before_the_start_is_told_until_something_
     again.walls = lambda: lambda now: now + APART
     assert "it was deregistered by ops" in told("shop")
     assert "it fell silent" in told("mail")
-    service = again.services["web"]
-    assert askers(service, again.log) == {(drained.id, again.at(drained.id).index): OPS}
+    assert again.at(drained.id).asker == OPS
     entry = again.register(spec("mail", id="m"), START)
     again.deregister(entry.instance.id, "asked", START)
     assert "it was deregistered" in told("mail")
     again.drain(drained.id, False, "a test", START)
     again.drain(drained.id, True, "a test", START)
-    assert askers(service, again.log) == {}, "who did it last is not known, and nobody else is named"
+    assert again.at(drained.id).asker is None, "who did it last is not known, and nobody else is named"

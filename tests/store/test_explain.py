@@ -12,9 +12,9 @@ from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
-from discovery.store.absent import askers, why_none
+from discovery.store.absent import why_none
 from discovery.store.damping import Damping
-from discovery.store.explain import Account, Askers, accounts, told
+from discovery.store.explain import Account, accounts, told
 from discovery.store.operations import Drain, Maintain
 from discovery.store.refused import Why
 from discovery.store.registration import Register, Report
@@ -27,12 +27,12 @@ from tests.store.making import ALL, INTERVAL, START, TTL, WALL, a_registry, an_e
 OPS = Caller("10.0.0.9", "ops")
 
 
-def explained(registry: DrivenRegistry, now: float, name: str = "web", by: Askers | None = None) -> list[Account]:
+def explained(registry: DrivenRegistry, now: float, name: str = "web", sees_names: bool = False) -> list[Account]:
     """In the order of registration."""
     registry.walls = lambda: wall
     service = registry.service(name)
     assert service is not None
-    return accounts(registry, service, service.entries.values(), now, by)
+    return accounts(registry, service, service.entries.values(), now, sees_names)
 
 
 def one(registry: DrivenRegistry, now: float) -> Account:
@@ -105,33 +105,32 @@ def test_a_draining_one_is_out_since_it_was_asked_for() -> None:
     assert short(one(registry, START + 6)) == (True, missing, wall(START + 5), wall(START + TTL))
 
 
-def test_who_took_it_out_is_said_where_it_may_be_told_and_the_log_knows() -> None:
+def test_who_took_it_out_is_said_where_it_may_be_told() -> None:
     registry = a_registry()
     ids = [registry.register(spec(port=port), START).instance.id for port in (80, 81, 82)]
     registry.carry_out(Drain(ids[0], True, "a test"), START + 1, wall(START + 1), OPS)
     window = Window("a new disk", wall(START + 600))
     registry.carry_out(Maintain(Scope("web", "10.0.0.1", 81), window), START + 1, wall(START + 1), OPS)
     registry.drain(ids[2], True, "nobody said who", START + 2)
-    service = registry.service("web")
-    assert service is not None
-    indexes = [registry.at(id).index for id in ids]
-    assert askers(service, registry.log) == {(ids[0], indexes[0]): OPS, (ids[1], indexes[1]): OPS}
-    drained, maintained, undated = explained(registry, START + 3, by=askers(service, registry.log))
+    assert {each.by for each in explained(registry, START + 3)} == {None}
+    drained, maintained, undated = explained(registry, START + 3, sees_names=True)
     assert (drained.why, drained.by) == ("it is draining, ops at 10.0.0.9 asked for it", OPS)
     assert (maintained.why, maintained.by) == ("it is in maintenance, ops at 10.0.0.9 asked for it: a new disk", OPS)
     assert (undated.why, undated.by) == ("it is draining, somebody asked for it", None)
-    registry.log.begin(registry.index)  # and has forgotten all of it
-    assert askers(service, registry.log) == {}
+    registry.drain(ids[0], False, "a test", START + 4)
+    assert explained(registry, START + 5, sees_names=True)[0].by is None
 
 
 def test_what_changed_it_since_is_not_taken_for_who_took_it_out() -> None:
-    registry = a_registry()
+    registry, web = a_registry(), Caller("10.0.0.1", "web")
     entry = registry.register(spec(), START)
-    registry.carry_out(Drain(entry.instance.id, True, "a test"), START + 1, wall(START + 1), Caller("10.0.0.9", "ops"))
-    registry.carry_out(Register(spec(weight=7)), START + 2, wall(START + 2), Caller("10.0.0.1", "web"))
-    service = registry.service("web")
-    assert service is not None
-    assert askers(service, registry.log) == {}
+    registry.carry_out(Drain(entry.instance.id, True, "a test"), START + 1, wall(START + 1), OPS)
+    registry.carry_out(Register(spec(weight=7)), START + 2, wall(START + 2), web)
+    assert explained(registry, START + 3, sees_names=True)[0].by == OPS
+    registry.advance(START + 2 + TTL, ALL)
+    assert entry.instance.status is Status.UNHEALTHY
+    registry.carry_out(Register(spec(weight=7)), START + 3 + TTL, wall(START + 3 + TTL), web)
+    assert explained(registry, START + 3 + TTL, sees_names=True)[0].by == OPS, "and not who came back"
 
 
 def test_maintenance_says_its_reason_and_its_end() -> None:
@@ -191,7 +190,7 @@ def test_what_this_process_alone_believes_is_said_without_an_end_and_the_actor_o
     entry.override = Override(Status.DRAINING, "asked for by alice; etcd could not be told of that", beats=False)
     out = one(registry, START + 1)
     assert (out.served, "alice" in out.why, "taken out at this node" in out.why) == (False, False, True)
-    assert "alice" in explained(registry, START + 1, by={})[0].why
+    assert "alice" in explained(registry, START + 1, sees_names=True)[0].why
 
 
 def test_a_flapping_one_is_served_only_where_nothing_better_is_left() -> None:
@@ -280,7 +279,7 @@ def test_refused_heartbeats_are_told_with_the_names_to_those_alone_who_may_know(
         registry.refused.note(
             entry.instance.spec.key, entry, Caller("10.0.0.1"), why, START + second, wall(START + second)
         )
-    everybody, owner = explained(registry, START + 3)[0], explained(registry, START + 3, by={})[0]
+    everybody, owner = explained(registry, START + 3)[0], explained(registry, START + 3, sees_names=True)[0]
     told = "its lease runs; its heartbeats are refused since 22:13:20Z, 3 times"
     assert (everybody.why, owner.why) == (f"{told}: its token expired", f"{told}: the token ci expired at 04:12:00")
     assert everybody.next == "without a heartbeat that is taken it leaves the answers"

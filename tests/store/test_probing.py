@@ -15,7 +15,7 @@ from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
 from discovery.core.network import Networks
 from discovery.core.status import Probed, Status
-from discovery.store.explain import Askers, accounts
+from discovery.store.explain import accounts
 from discovery.store.probing import AGAIN, Answers, AskQueue, Probe, Silence, may_be_asked
 from discovery.store.service import Entry
 from tests.driven import DrivenRegistry
@@ -119,9 +119,8 @@ def test_what_a_port_said_is_explained_to_those_alone_who_may_see_who_did_what()
     service = registry.service("web")
     assert service is not None
     said = []
-    nobody: Askers = {}
-    for by in (None, nobody):
-        found = accounts(registry, service, service.entries.values(), OUT + 1, by)
+    for sees_names in (False, True):
+        found = accounts(registry, service, service.entries.values(), OUT + 1, sees_names)
         said.append([each.why.partition("; ")[2] for each in found][:3])
     told = [f"its port {answer} a connection when the brake asked" for answer in ("refused", "accepted")]
     assert said == [["", "", ""], [*told, ""]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from discovery.core.caller import NOBODY, SERVER
 from discovery.core.event import InstanceEvent, instant_of
 from discovery.core.instance import Instance
 from discovery.core.kinds import SettingsEvent, WindowEvent
@@ -20,8 +19,6 @@ from discovery.store.values import window_of
 
 # Seconds. An event follows the end of a lease at the next turn of the reaper; a loaded one is late by some.
 MAX_LATE = 600.0
-
-_OURSELVES = [(caller.address, caller.name) for caller in (NOBODY, SERVER)]
 
 # Instances, each with the time since when it had its status; None: not known.
 Known = Iterable[tuple[Instance, float | None]]
@@ -61,8 +58,7 @@ def _then(event: InstanceEvent, stored: StoredEvent, before: InstanceAt | None) 
     if event.before is not None and event.before.status is event.after.status:
         known = InstanceAt(event.after, None) if before is None else before._replace(instance=event.after)
         return known._replace(lease_end=ended)
-    by = None if stored.by[:2] in _OURSELVES else stored.by
-    return InstanceAt(event.after, instant_of(event, stored.wall), ended, by=by)
+    return InstanceAt(event.after, instant_of(event, stored.wall), ended, by=stored.by.asker)
 
 
 def values_at(instant: float, known: Values, events: Iterable[StoredEvent]) -> Values:

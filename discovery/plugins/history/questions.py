@@ -34,7 +34,6 @@ from discovery.rest.api.query import period, values_of
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.times import iso
-from discovery.store.absent import askers
 from discovery.store.explain import Account, accounts
 from discovery.store.registry import Registry
 
@@ -118,8 +117,7 @@ class Questions:
         service, now = self.registry.service(name), self.clock()
         if service is None:
             return []
-        by = askers(service, self.registry.log) if sees_names else None
-        return accounts(self.registry, service, service.entries.values(), now, by)
+        return accounts(self.registry, service, service.entries.values(), now, sees_names)
 
     def _untold(self, name: str) -> dict[str, float]:
         """By id, when the leases ended that are over, and no event has told of it."""

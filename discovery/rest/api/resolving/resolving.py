@@ -41,8 +41,8 @@ from discovery.rest.api.shapes import (
     like,
     reply,
 )
-from discovery.store.absent import absent, askers, why_none
-from discovery.store.explain import Account, Askers, account, any_better
+from discovery.store.absent import absent, why_none
+from discovery.store.explain import Account, account, any_better
 from discovery.store.nearness import Near
 from discovery.store.service import Entry, Service, served
 from discovery.system.turns import turns
@@ -162,7 +162,6 @@ class Resolving(Handlers):
 
     async def _asked(self, name: str, values: Values) -> Answer:
         asked, limit, explains = Filter.of(values), values.get("limit"), values.get("explain", False)
-        by = await self._askers(name) if explains and values[_NAMES] else None
         matching = await self._matching(name, asked)
         now = self.clock()
         service = self.registry.service(name)
@@ -181,7 +180,7 @@ class Resolving(Handlers):
         # With `explain`, accounts change with every heartbeat.
         tag = None if explains else self._tag(service, ordered, now, without_wait(values), near)
         if explains:
-            explained = self._explained(service, matching, ordered, now, by, near)
+            explained = self._explained(service, matching, ordered, now, values[_NAMES], near)
             await turns().over()  # for 1,000 instances it was 5 ms to here, and is 3 from here
             content["explained"] = [views.explained(each, values[_NAMES]) for each in explained]
         return Answer(200, orjson.dumps(content), headers(tag), index)
@@ -192,29 +191,22 @@ class Resolving(Handlers):
         of = asked if near is None else (*asked, len(near.front))
         return tag_of(service, ordered, now, self.registry.view(), of)
 
-    async def _askers(self, name: str) -> Askers:
-        """In a turn of its own: to look through the whole log takes 8 ms."""
-        service = self.registry.service(name)
-        found = {} if service is None else askers(service, self.registry.log)
-        await turns().over()
-        return found
-
     def _explained(
         self,
         service: Service,
         matching: list[Entry],
         ordered: list[Entry],
         now: float,
-        by: Askers | None,
+        sees_names: bool,
         near: Near | None,
     ) -> list[Account]:
-        """Of every instance of the service, in the order of registration. `by`: as of `askers`; None: may not be told."""
+        """Of every instance of the service, in the order of registration."""
         behind = frozenset[int]() if near is None else near.identities
         meant, given = {id(entry) for entry in matching}, {id(entry) for entry in ordered}
         better, wall_of = any_better(entry.status_at(now) for entry in matching), self.registry.walls()
         found = []
         for entry in service.entries.values():
-            each = account(self.registry, service, entry, now, wall_of, better, by)
+            each = account(self.registry, service, entry, now, wall_of, better, sees_names)
             if id(entry) not in meant:
                 each = each._replace(served=False, why="the query does not mean it", since=None, until=None, next="")
             elif each.served and id(entry) not in given:

@@ -25,10 +25,8 @@ from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.server.server import count_by_status
 from discovery.rest.api.shapes import ACCOUNTED, LISTED, TIME, Shape, reply
 from discovery.rest.api.times import iso
-from discovery.store.absent import askers
 from discovery.store.explain import account, any_better
 from discovery.store.service import Entry, Service
-from discovery.system.turns import turns
 
 HEADING = "Finding instances"
 _INSTANCE = "/instances/{id}"
@@ -127,16 +125,16 @@ class Listing(Handlers):
             ),
         ]  # fmt: skip
 
-    async def instance(self, request: Request) -> Json:
+    def instance(self, request: Request) -> Json:
         """With its account."""
         registry, id = self.registry, request.names["id"]
-        key = registry.at(id).instance.spec.key
-        service, sees_names = registry.services[key.service], self.sees_names(request.caller, key.service)
-        by = askers(service, registry.log) if sees_names else None
-        await turns().over()  # to look through the whole log takes 8 ms
         entry, now = registry.at(id), self.clock()
+        name = entry.instance.spec.key.service
+        service, sees_names = registry.services[name], self.sees_names(request.caller, name)
         better = any_better(each.status_at(now) for each in service.entries.values())
-        found = views.accounted(account(registry, service, entry, now, registry.walls(), better, by), sees_names)
+        found = views.accounted(
+            account(registry, service, entry, now, registry.walls(), better, sees_names), sees_names
+        )
         attachments = {plugin: orjson.Fragment(text) for plugin, text in entry.instance.attachments}
         more: Json = {"attachments": attachments} if attachments else {}
         return self._listed(entry, now) | found | more

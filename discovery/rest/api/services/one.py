@@ -19,7 +19,7 @@ from discovery.rest.api.requests import Request
 from discovery.rest.api.route import Kind, Right, Route
 from discovery.rest.api.services.listing import HEADING, living
 from discovery.rest.api.shapes import ACCOUNTED, LISTED, reply
-from discovery.store.absent import absent, askers
+from discovery.store.absent import absent
 from discovery.store.explain import Account, accounts
 from discovery.store.service import Entry, Service
 from discovery.system.turns import turns
@@ -59,11 +59,9 @@ class OneService(Handlers):
         return self.polls.of_service(name, wait, (("all", str(sees_names)),), make)
 
     async def _answer(self, name: str, sees_names: bool) -> Answer:
-        by = askers(self._found(name, sees_names), self.registry.log) if sees_names else None
-        await turns().over()  # to look through the whole log takes 8 ms
         registry, service, now = self.registry, self._found(name, sees_names), self.clock()
         entries = list(service.entries.values())
-        found = accounts(registry, service, entries, now, by)
+        found = accounts(registry, service, entries, now, sees_names)
         shown = [self._shown(entry, each, now, sees_names) for entry, each in zip(entries, found, strict=True)]
         tag = None if registry.is_ahead else etag(registry.index_of(name), (registry.view(), tuple(map(_state, shown))))
         content = {
