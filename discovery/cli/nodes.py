@@ -9,11 +9,12 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-from discovery.cli.connection import Json, ask
+from discovery.cli.connection import Json, Service, all_services, ask
 from discovery.cli.connection import get as get_json
 from discovery.cli.get import get
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import span
+from discovery.client.registry_client import RegistryClient
 from discovery.client.replies import Finite, Time, epoch
 
 _NODE = (
@@ -38,6 +39,7 @@ _WHEN_HEARD = "when etcd is heard"
 # Why somebody is in the answers for what this node does not hear.
 _UNKNOWN_NODES = "a silent node may have heard them before this one began"
 _HERE = "this node heard them last, and another one may hear them now"
+_ASKED = "its registration, after its lease (hold)"
 # Services that a row names.
 _NAMES = 3
 
@@ -113,8 +115,8 @@ def nodes(*, output: Format = "table") -> None:
 
 @get.command
 def holds(*, output: Format = "table") -> None:
-    """who keeps silent instances in the answers, and for how much longer: silent nodes, and the brake"""
-    found = ask(lambda registry: get_json(registry, "/stats", has=_Stats))
+    """who keeps silent instances in the answers, and for how much longer: silent nodes, the brake, their own registrations"""
+    found, suspects = ask(_stats_and_suspects)
     engine = found.get("engine") or _ALONE
     rows: list[Json] = [
         {
@@ -140,8 +142,16 @@ def holds(*, output: Format = "table") -> None:
         }
         for hold in found.get("brakeHolds", ())
     ]
+    asked = {each["name"]: sum("hold" in instance for instance in each["instances"]) for each in suspects}
+    if services := [name for name, count in asked.items() if count]:
+        rows.append({"heldBy": _ASKED, "instances": sum(asked.values()), "services": services})
     empty = "nothing is held: who falls silent leaves the answers in time"
     put_rows(rows, _HOLD, output, name="heldBy", empty=empty)
+
+
+async def _stats_and_suspects(registry: RegistryClient) -> tuple[_Stats, list[Service]]:
+    stats = await get_json(registry, "/stats", has=_Stats)
+    return stats, [each async for each in all_services(registry, [("status", "suspect")])]
 
 
 def _held(holds: _Holds | None) -> str:

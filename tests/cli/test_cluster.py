@@ -111,13 +111,17 @@ def test_an_etcd_without_a_registry_says_so(etcd: EtcdCluster) -> None:
     assert "the configuration of the registry is not in etcd" in done.said
 
 
-def test_get_nodes_shows_all_and_who_leads(at: At) -> None:
+def test_get_nodes_shows_all_and_who_leads(at: At, two: list[Discovery]) -> None:
     lines = at("get", "nodes").out.splitlines()
     assert lines[0].split() == ["NODE", "VERSION", "STATE", "LEADS", "LAST", "HEARD", "HOLDS", "REVISION"]
     assert sorted(line[:2] for line in lines[1:]) == ["a-", "b-"]
     assert all(" here " in line and " ago" in line for line in lines[1:])
     until(lambda: at("get", "nodes").out.count(__version__) == 2)
     assert "nothing is held" in at("get", "holds").err + at("get", "holds").out
+    two[0].register_together([{"name": "old", "ip": "10.0.0.9", "port": 80, "ttl": 1, "hold": 600}])
+    until(lambda: "its registration, after its lease" in at("get", "holds").out)
+    assert at("get", "holds").out.splitlines()[1].split()[-2:] == ["1", "old"]
+    two[0].request("DELETE", "/services/old")
     assert sum(" yes " in line for line in lines[1:]) == 1
     assert len(at("get", "nodes", "-o", "name").out.split()) == 2
 

@@ -74,6 +74,12 @@ def test_the_brake_is_told_over_every_screen_while_it_holds(visit: Visits, serve
     expect(page.get_by_role("heading", name="crowd")).to_be_visible()
     server.register_together([each | {"ttl": 600} for each in crowd])
     expect(banner).to_have_count(0)
+    server.register_together([{"name": "old", "ip": "10.1.0.9", "port": 80, "ttl": 1, "hold": 600}])
+    expect(banner.get_by_role("alert")).to_have_text("1 instance of 1 service is suspect")
+    expect(banner).to_contain_text("1 is held after its lease, as its registration asks.")
+    expect(banner).not_to_contain_text("a node that this one does not hear")
+    server.request("DELETE", "/services/old")
+    expect(banner).to_have_count(0)
 
 
 def test_a_hidden_page_lets_go_of_the_stream_and_has_what_it_missed_when_it_is_seen_again(

@@ -41,10 +41,11 @@ function Brake() {
   const since = holds.map((hold) => hold.since).sort()[0];
   const until = holds.map((hold) => hold.until).sort().at(-1);
   const held = holds.reduce((sum, hold) => sum + hold.suspects, 0);
-  const others = suspects - held;
+  const asked = services.flatMap(({ instances }) => [...instances.values()]).filter(({ status, hold }) => status === "suspect" && hold).length;
+  const others = Math.max(0, suspects - held - asked);
   const where = services.length ? ` of ${count(services.length, "service")}` : "";
   return html`<${Banner} label="Brake" open title=${holds.length ? `The brake holds ${count(held, "instance")} of ${count(holds.length, "service")}` : `${count(suspects, "instance")}${where} ${suspects === 1 ? "is" : "are"} suspect`}>
-    <p>${holds.length ? html`They fell silent together, at <${Clock} at=${since} />.${others > 0 && ` ${count(others, "other")} may beat at a silent node.`}` : "They may beat at a node that this one does not hear."}
+    <p>${held > 0 && html`They fell silent together, at <${Clock} at=${since} />. `}${others > 0 && (held + asked ? `${count(others, "other")} may beat at a silent node. ` : "They may beat at a node that this one does not hear. ")}${asked > 0 && `${asked} ${asked === 1 ? "is held after its lease, as its registration asks" : "are held after their leases, as their registrations ask"}.`}
       ${" "}They stay in the answers, behind the healthy ones${until && html`, until <${Clock} at=${until} /> (<${Until} at=${until} />)`}.
       ${services.length > 0 && html` They are of ${named(services.map(({ name }) => name), services.length, { status: "suspect" })}.`}</p>
     <details><summary>What it means, and what to do</summary>
