@@ -12,7 +12,7 @@ from discovery.core.caller import Caller
 from discovery.rest.api.answers import Answer, Pieces
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Request
-from tests.rest.harness import USER, Api, assert_error, route, serving
+from tests.rest.harness import LIMIT, USER, Api, assert_error, route, serving
 
 JSON_HEAD = b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
@@ -71,7 +71,7 @@ async def test_a_body_of_10_mb_is_a_413_that_the_client_gets(api: Api, path: str
             writer.write(piece if announced else b"10000\r\n" + piece + b"\r\n")
             await writer.drain()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
         await send(writer)  # all of it, as a client does that reads only then
         head = await reader.readuntil(b"\r\n\r\n")
@@ -194,7 +194,7 @@ async def test_a_client_that_leaves_in_the_middle_is_no_alarm(caplog: pytest.Log
         return Answer(200, pieces())
 
     for octets in (JSON_HEAD + b"Content-Length: 100\r\n\r\n{", b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"):
-        async with serving(routes=[route("/endless", endless)]) as api, asyncio.timeout(10):
+        async with serving(routes=[route("/endless", endless)]) as api, asyncio.timeout(LIMIT):
             _, writer = await asyncio.open_connection("127.0.0.1", api.port, limit=1)
             writer.write(octets)
             await writer.drain()

@@ -51,8 +51,8 @@ class Namespace:
         return done
 
     def fetch(self, url: str, *options: str) -> Any:
-        """The JSON that is there; the status must be 2xx or 3xx."""
-        return json.loads(self.run("curl", "-sSf", *options, url).stdout)
+        """The JSON that is there; the status must be 2xx or 3xx, if need be at another try: an etcd that gets no core is late."""
+        return json.loads(self.run("curl", "-sSf", "--retry", "30", "--retry-delay", "1", *options, url).stdout)
 
     def register(self, name: str, ip: str, port: int, **fields: Any) -> None:
         body = json.dumps({"name": name, "ip": ip, "port": port, **fields})

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -53,7 +54,9 @@ class Lane:
         self._settings = {**SETTINGS, "DATA_DIR": str(data)}
 
     def run(self) -> None:
-        for number in range(ROUNDS):
+        for number in count():
+            if number >= ROUNDS and self.acknowledged and self.open:  # some were under way
+                break
             with running(**self._settings) as server:
                 self._check(server)
                 if number % CLEAR_EVERY == CLEAR_EVERY // 2:
@@ -124,8 +127,6 @@ def test_no_acknowledged_write_is_lost_and_none_is_half_there(tmp_path: Path) ->
         f"without an answer {dict(unanswered)}; clears {dict(sum((lane.clears for lane in lanes), Counter[str]()))}; "
         f"{sum(lane.compared for lane in lanes)} places compared: 0 lost, 0 half there"
     )
-    assert acknowledged.total() > 0, "it was not killed while nothing went on"
-    assert unanswered.total() > 0, "some were under way"
 
 
 def test_a_start_that_is_killed_harms_nothing(tmp_path: Path) -> None:
