@@ -24,7 +24,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.ids import new_id
 from discovery.core.metric import counter
 from discovery.core.network import Networks
-from discovery.core.warning import Concern, WarningList, warning
+from discovery.core.warning import Concern, WarningList, critical, warning
 from discovery.nameserver import NameServer
 from discovery.plugins import (
     Factory,
@@ -57,6 +57,7 @@ from discovery.store.change_log import log_commit
 from discovery.store.clock import Clock
 from discovery.store.damping import Damping
 from discovery.store.engine import Engine, MakeEngine
+from discovery.store.losses import silent_imports
 from discovery.store.nearness import Preference
 from discovery.store.operations import ReloadZones
 from discovery.store.reaper import Reaper
@@ -162,7 +163,6 @@ class Server:
 
         self._seams.concerns.extend([*self._web.concerns(self._clock), *surroundings.concerns(_unknown_settings())])
         self._check_exposure(settings)
-        self._seams.metrics.append(self._registry.copies.metric())
         for part in (self._engine, self._names, self._web, self._warnings):
             self._seams.metrics.extend(part.metrics())
         paused = "Seconds for which the process stood still."
@@ -254,7 +254,7 @@ class Server:
         refused = self._registry.refused
         return [
             *self._registry.losses.concerns(time.time),
-            self._registry.copies.concern(),
+            critical("import_silent", lambda: silent_imports(self._registry.liveness.copies)),
             warning("heartbeats_refused", lambda: refused.warnings(self._registry.find, self._clock())),
         ]
 

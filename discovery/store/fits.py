@@ -23,8 +23,6 @@ class DoesNotFit(Exception):
 
 def check(table: Table, events: Sequence[Event]) -> None:
     """DoesNotFit."""
-    if _all_are_plain(table, events):
-        return
     laid_over = _LaidOver(table)
     for event in events:
         if isinstance(event, InstanceEvent) and (why := laid_over.put(event)) is not None:
@@ -32,33 +30,11 @@ def check(table: Table, events: Sequence[Event]) -> None:
             raise DoesNotFit(why, about)
 
 
-def _all_are_plain(table: Table, events: Iterable[Event]) -> bool:
-    """Whether each is about another instance, which is new or stays where it is: one that registers, a crowd that the brake holds. False:
-    look more closely.
-    """
-    seen = set[object]()
-    for event in events:
-        if isinstance(event, InstanceEvent):
-            before, after = event.before, event.after
-            if after is None or after.id in seen:
-                return False
-            spec, entry = after.spec, table.find(after.id)
-            if before is None:
-                service, place = table.services.get(event.service), (event.service, spec.place)
-                is_free = service is None or spec.place not in service.entries
-                is_as_told = entry is None and is_free and place not in seen
-                seen.add(place)
-            else:
-                is_as_told = entry is not None and entry.instance is before and spec is before.spec
-            if not is_as_told or (spec.name != event.service and fold(spec.name) != event.service):
-                return False
-            seen.add(after.id)
-    return True
-
-
 def _has_place_of(after: Instance, before: Instance) -> bool:
     """The table knows an instance by its id, its service and its address."""
     old, new = before.spec, after.spec
+    if old is new:
+        return after.id == before.id
     if old.port != new.port or (old.ip != new.ip and old.place != new.place) or after.id != before.id:
         return False
     return old.name == new.name or fold(old.name) == fold(new.name)

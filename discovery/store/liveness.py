@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from discovery.core.address import client_prefix
 from discovery.core.caller import Caller
@@ -19,6 +20,8 @@ from discovery.store.brake import Brake
 from discovery.store.damping import Damping, Flaps
 from discovery.store.deadlines import Deadlines
 from discovery.store.service import Entry, Service
+
+K = TypeVar("K")
 
 _SUSPECT, _WARNING = Status.SUSPECT, Health.WARNING
 # Of one call of `tidy`, 2 µs each. After a start all leases end at once, and nearly all were renewed meanwhile.
@@ -53,6 +56,7 @@ class Liveness:
         self.warning = 0  # instances that warn of themselves
         self.checks = dict.fromkeys(Health, 0)  # by what they were decided to say
         self.lapsed = 0  # those that are kept after their leases
+        self.copies: Counter[tuple[str, Status]] = Counter()  # of other registries' instances, by origin and status
         self.permanent: Counter[str] = (
             Counter()
         )  # those without a lease, by `owner_of` their registrants; no foreign ones
@@ -215,11 +219,10 @@ class Liveness:
         else:
             self._counts[instance.status] += by
             self.warning += by * ((instance.health if instance.spec.checks else instance.own.health) is _WARNING)
-        if instance.spec.lease is not None and not instance.is_foreign:
-            owner = owner_of(instance.registrant)
-            self.permanent[owner] += by
-            if not self.permanent[owner]:
-                del self.permanent[owner]
+        if (origin := instance.spec.imported_from) is not None:
+            _add(self.copies, (origin, instance.status), by)
+        elif instance.spec.lease is not None and not instance.attachments:
+            _add(self.permanent, owner_of(instance.registrant), by)
 
     def _removed_at(self, entry: Entry, since: float) -> float:
         """When it is forgotten that is unhealthy `since` then."""
@@ -234,6 +237,13 @@ class Liveness:
         """The first cleanup at or after `time`; cleanups run every `cleanup_interval` from the start on."""
         ticks = math.ceil((time - self._started_at) / self._cleanup_interval)
         return max(time, self._started_at + ticks * self._cleanup_interval)
+
+
+def _add(counts: Counter[K], key: K, by: int) -> None:
+    """No key has 0."""
+    counts[key] += by
+    if not counts[key]:
+        del counts[key]
 
 
 def _has_news(entry: Entry, now: float) -> bool:

@@ -1,6 +1,6 @@
 """Who left the answers lately, by silence or failed checks or because somebody asked for it: what the warnings about services say, and what
-has gone within the last hour and not come back. And by where from, how many copies of other registries' instances there are, and how
-many of them are held as suspects because nothing is heard of their import. All follow the commits. Pure; epoch seconds.
+has gone within the last hour and not come back. It follows the commits. And from which other registries imports have brought copies of
+which nothing is heard any more. Pure; epoch seconds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from functools import partial
 
 from discovery.core.event import Commit, InstanceEvent, Kind, instant_of
 from discovery.core.instance import Instance, Key
-from discovery.core.metric import Metric
 from discovery.core.moment import to_the_second
 from discovery.core.status import DOWN, SILENT, Status
 from discovery.core.warning import Concern, critical, warning
@@ -227,7 +226,7 @@ def _statuses(event: InstanceEvent) -> tuple[Status | None, Status | None]:
 
 
 def _status(instance: Instance | None) -> Status | None:
-    """Who is held because its registration asks for it is no loss: see `Copies`."""
+    """Who is held because its registration asks for it is no loss: see `silent_imports`."""
     if instance is None:
         return None
     is_held = instance.status is Status.SUSPECT and instance.spec.hold
@@ -237,39 +236,13 @@ def _status(instance: Instance | None) -> Status | None:
 # -- what imports have brought from other registries
 
 
-class Copies:
-    def __init__(self) -> None:
-        self._counts: Counter[tuple[str, Status]] = Counter()
-
-    def follow_commit(self, commit: Commit) -> None:
-        for event in commit.events:
-            if isinstance(event, InstanceEvent):
-                self._count(event.before, -1)
-                self._count(event.after, 1)
-
-    def _count(self, instance: Instance | None, by: int) -> None:
-        if instance is not None and (origin := instance.spec.imported_from) is not None:
-            self._counts[origin, instance.status] += by
-            if not self._counts[origin, instance.status]:
-                del self._counts[origin, instance.status]
-
-    def concern(self) -> Concern:
-        return critical("import_silent", self._silent)
-
-    def _silent(self) -> Mapping[str, str]:
-        silent, all_ = Counter[str](), Counter[str]()
-        for (origin, status), count in self._counts.items():
-            all_[origin] += count
-            silent[origin] += count * (status in SILENT)
-        return {origin: _told(origin, count, all_[origin]) for origin, count in silent.items() if count}
-
-    def metric(self) -> Metric:
-        return Metric(
-            "gauge", "discovery_imported_instances", "Copies of other registries' instances, by status.", self._read, ("origin", "status")
-        )  # fmt: skip
-
-    def _read(self) -> Mapping[tuple[str, ...], float]:
-        return {(origin, str(status)): count for (origin, status), count in self._counts.items()}
+def silent_imports(copies: Mapping[tuple[str, Status], int]) -> Mapping[str, str]:
+    """`copies`: how many instances there are, by where they are from and their status. By the former, how many are renewed no longer."""
+    silent, all_ = Counter[str](), Counter[str]()
+    for (origin, status), count in copies.items():
+        all_[origin] += count
+        silent[origin] += count * (status in SILENT)
+    return {origin: _told(origin, count, all_[origin]) for origin, count in silent.items() if count}
 
 
 def _told(origin: str, silent: int, count: int) -> str:

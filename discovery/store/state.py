@@ -34,7 +34,7 @@ from discovery.store.change_log import OutputLog
 from discovery.store.damping import NO_DAMPING, Damping
 from discovery.store.liveness import Liveness
 from discovery.store.log import Log
-from discovery.store.losses import Copies, Losses
+from discovery.store.losses import Losses
 from discovery.store.nearness import Missing
 from discovery.store.refused import RefusedHeartbeats
 from discovery.store.table import Table
@@ -128,10 +128,9 @@ class State(Table):
         self.zones: Mapping[str, str] = {}
         self.reserved_elsewhere: Mapping[str, str] = {}
         self.losses = Losses()
-        self.copies = Copies()
         self.missing = Missing()
         self.gone: Values[str, Gone] = Values(MAX_GONE)
-        self.followers: list[Follower] = [self.losses.follow_commit, self.copies.follow_commit]
+        self.followers: list[Follower] = [self.losses.follow_commit]
         self.index_followers: list[IndexFollower] = []
         self.staleness_followers: list[Callable[[str | None], None]] = []  # see `staleness_changed`
         self.staleness = 0  # how often that was called

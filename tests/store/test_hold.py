@@ -15,6 +15,7 @@ from discovery.core.status import Status
 from discovery.plugins.auth import authorize
 from discovery.store.errors import ServiceFull, TakenOver
 from discovery.store.explain import account
+from discovery.store.losses import silent_imports
 from discovery.store.registration import Deregister, Register, Report, Upsert
 from discovery.store.write import Write
 from tests.driven import DrivenRegistry
@@ -129,17 +130,17 @@ def test_copies_that_nobody_renews_are_warned_of_by_where_they_are_from_and_not_
     for each in (registry, restarted):
         if each is restarted:
             restarted.load(registry.snapshot(START, WALL), START, WALL, goes_on=True)
-        check = each.copies.concern().check
-        assert not check()
+        copies = each.liveness.copies
+        assert not silent_imports(copies)
         each.do(Register(copy(3, OTHER)), START + TTL - 1)
         each.advance(START + TTL, ALL)
-        assert {origin: text.partition(" are ")[0] for origin, text in check().items()} == {
+        assert {origin: text.partition(" are ")[0] for origin, text in silent_imports(copies).items()} == {
             OLD: f"1 of 1 copies from {OLD}"
         }
         assert not any(concern.check() for concern in each.losses.concerns(lambda: WALL + TTL))
-        assert each.copies.metric().read() == {(OLD, "suspect"): 1, (OTHER, "healthy"): 1}
+        assert copies == {(OLD, Status.SUSPECT): 1, (OTHER, Status.HEALTHY): 1}
         each.do(Register(copy(1)), START + TTL)
-        assert not check()
+        assert not silent_imports(copies)
 
 
 def test_to_be_held_and_to_import_is_an_admins(registry: DrivenRegistry) -> None:

@@ -64,6 +64,9 @@ def metrics_of_registry(
     def checks() -> Readings:
         return {(health.value,): count for health, count in registry.liveness.checks.items()}
 
+    def imported() -> Readings:
+        return {(origin, str(status)): count for (origin, status), count in registry.liveness.copies.items()}
+
     def registrations() -> int:
         return registry.accepted[Register.action] + registry.accepted[Upsert.action]
 
@@ -78,6 +81,13 @@ def metrics_of_registry(
             "discovery_instances_permanent",
             "Instances without a lease.",
             lambda: sum(registry.liveness.permanent.values()),
+        ),
+        Metric(
+            "gauge",
+            "discovery_imported_instances",
+            "Copies of other registries' instances.",
+            imported,
+            ("origin", "status"),
         ),
         gauge("discovery_services", "Services.", lambda: len(registry.services)),
         gauge("discovery_max_instances", "Instances, at the most.", lambda: registry.settings.max_instances),
