@@ -21,7 +21,7 @@ from discovery.client.access import Servers
 from discovery.moving.consul import Consul
 from discovery.moving.eureka import Eureka
 from discovery.moving.file import File
-from discovery.moving.found import Source, SourceAway, SourceError
+from discovery.moving.found import Source, SourceAway, SourceError, understood
 from discovery.moving.importing import Import
 from discovery.moving.syncing import Sync
 
@@ -74,7 +74,8 @@ async def _import(
     work = Import(registry, source, hold, lambda name: fnmatchcase(name, services), put_line)
     while True:
         try:
-            await source.check(ignore_kv)
+            with understood(source.name):
+                await source.check(ignore_kv)
             plan = await work.plan()
             break
         except (SourceAway, Unreachable, Refused) as error:

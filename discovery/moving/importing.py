@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired
 from urllib.parse import quote
 
-from discovery.client import Event, Refused, RegistryClient, RegistryError, events
+from typing_extensions import TypedDict
+
+from discovery.client import Event, NotARegistry, Refused, RegistryClient, RegistryError, events
 from discovery.moving.found import Json, Key, Source, SourceAway, understood
 from discovery.moving.plan import Here, Plan, plan
 
@@ -31,15 +33,49 @@ _GONE = "deregistered,expired,unhealthy"
 Tell = Callable[[str], object]
 
 
+# Of what the registry says, the fields that are read here.
+class _Instance(TypedDict):
+    id: str
+    name: str
+    ip: str
+    port: int | None
+    status: str
+    tags: NotRequired[list[str]]
+    metadata: NotRequired[dict[str, Any]]
+    weight: NotRequired[int]
+
+
+class _Service(TypedDict):
+    instances: list[_Instance]
+
+
+class _Page(TypedDict):
+    services: dict[str, _Service]
+    next: str | None
+
+
+class _Result(TypedDict):
+    status: int
+    code: NotRequired[str]
+    message: NotRequired[str]
+
+
+class _Results(TypedDict):
+    results: list[_Result]
+
+
 async def registered(registry: RegistryClient) -> list[Mapping[str, Any]]:
     """All instances, as the registry lists them. RegistryError."""
     after: str | None = ""
     found: list[Mapping[str, Any]] = []
     while after is not None:
-        page = (await registry.request("GET", "/services", params={"limit": 100, "after": after})).content
+        reply = await registry.request("GET", "/services", params={"limit": 100, "after": after})
+        page = reply.of_shape(_Page)
         for service in page["services"].values():
             found += service["instances"]
-        after = page["next"]
+        before, after = after, page["next"]
+        if after == before:
+            raise NotARegistry(reply.url, "a list of services that begins again where it was")
     return found
 
 
@@ -202,13 +238,13 @@ class Import:
             await asyncio.sleep(sent / _PER_SECOND)
             sent = len(part)
             if sent == 1 and _share(bodies[part[0]]) > 1:
-                results: Sequence[Mapping[str, Any]] = [
-                    {"status": 413, "message": "so much is said of it that no request has it"}
-                ]
+                results: list[_Result] = [{"status": 413, "message": "so much is said of it that no request has it"}]
             else:
                 items = [body if "lease" in body else body | about for body in map(bodies.__getitem__, part)]
                 reply = await self._registry.request("POST", "/registrations", json={"instances": items})
-                results = reply.content["results"]
+                results = reply.of_shape(_Results)["results"]
+                if len(results) != len(part):
+                    raise NotARegistry(reply.url, f"{len(results)} results about {len(part)} instances")
             for key, result in zip(part, results, strict=True):
                 if result.get("code") != "TOO_MANY_REGISTRATIONS":
                     self._sent[key] = _Sent(bodies[key], time.monotonic())
@@ -216,11 +252,11 @@ class Import:
             count += sum(result["status"] < HTTPStatus.MULTIPLE_CHOICES for result in results)
         return count
 
-    def _note(self, key: Key, result: Mapping[str, Any]) -> None:
+    def _note(self, key: Key, result: _Result) -> None:
         """What is refused is told once; a missing right not of each."""
         if result["status"] < HTTPStatus.MULTIPLE_CHOICES:
             self._told.pop(key, None)
-        elif self._told.get(key) != (message := result["message"]):
+        elif self._told.get(key) != (message := result.get("message", "no reason is given")):
             if message not in self._told.values():
                 self._tell(f"{key} is not copied: {message}")
             self._told[key] = message

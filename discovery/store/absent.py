@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from discovery.core import moment
 from discovery.core.address import place_text
 from discovery.core.caller import Caller
-from discovery.core.event import InstanceEvent, Kind
+from discovery.core.event import InstanceEvent, Kind, instant_of
 from discovery.core.name import fold
-from discovery.core.status import TAKEN_OUT
+from discovery.core.status import TAKEN_OUT, Status
 from discovery.store.explain import account, refusal, since_of
 from discovery.store.service import Entry, Service
 from discovery.store.state import Gone, State, WallOf
@@ -38,17 +38,22 @@ def absent(registry: State, name: str, now: float, sees_names: bool = False) -> 
 
 def remember(registry: State, told: Iterable[tuple[InstanceEvent, float, Caller]]) -> None:
     """What happened before this process began, the newest first, each with its time and who asked for it."""
+    known = set[str]()  # of whom the latest change of status was seen
     for event, wall, by in told:
-        if event.after is None:
-            if event.service not in registry.services:
-                registry.gone.setdefault(event.service, Gone(wall, event.kind is Kind.EXPIRED, by.asker))
-        elif (
-            event.after.status in TAKEN_OUT
-            and (event.before is None or event.before.status is not event.after.status)
-            and (entry := registry.find(event.after.id)) is not None
-            and entry.index <= registry.log.start
-        ):
-            entry.asker = entry.asker or by.asker
+        before, after, id = event.before, event.after, event.instance.id
+        if before is not None and after is not None and before.status is after.status:
+            continue
+        if after is None and event.service not in registry.services:
+            registry.gone.setdefault(event.service, Gone(wall, event.kind is Kind.EXPIRED, by.asker))
+        entry = registry.find(id)
+        if after is not None and entry is not None and entry.index <= registry.log.start:
+            if (
+                id not in known and after.status is entry.status is not Status.FAILING
+            ):  # of which the instance itself knows since when
+                entry.since = instant_of(event, wall)
+            if after.status in TAKEN_OUT:
+                entry.asker = entry.asker or by.asker
+        known.add(id)
 
 
 # -- of many at once, in one text: what DNS and errors say
@@ -69,18 +74,26 @@ def why_none(registry: State, service: Service, meant: Sequence[Entry], now: flo
 
 def _left(registry: State, entry: Entry, now: float, wall_of: WallOf) -> tuple[bool, float]:
     """Whether its heartbeats are refused, and when it left the answers."""
-    is_refused = bool(registry.refused) and registry.refused.of(entry.instance.spec.key, entry, now) is not None
-    return is_refused, since_of(entry, entry.status_at(now), None, wall_of) or 0.0
+    return _is_refused(registry, entry, now), since_of(entry, entry.status_at(now), None, wall_of) or 0.0
+
+
+def _is_refused(registry: State, entry: Entry, now: float) -> bool:
+    return bool(registry.refused) and registry.refused.of(entry.instance.spec.key, entry, now) is not None
 
 
 def not_healthy(registry: State, name: str, entries: Sequence[Entry], now: float) -> str:
-    """Why some of an answer's entries, the last of them too, are not healthy: how many, and that one's account."""
-    last = entries[-1]
-    status = last.status_at(now)
-    count = sum(entry.status_at(now) is status for entry in entries)
+    """Why some of an answer's entries, the last of them too, are not healthy: how many, and the account of the last, or of the last whose
+    heartbeats are refused, which is said first: the text may be cut.
+    """
+    wall_of, status = registry.walls(), entries[-1].status_at(now)
+    wall, alike = wall_of(now), [entry for entry in entries if entry.status_at(now) is status]
+    last = max(reversed(alike), key=lambda entry: _is_refused(registry, entry, now))
     service = registry.services[last.instance.spec.key.service]
-    wall_of = registry.walls()
-    found, wall = account(registry, service, last, now, wall_of, False), wall_of(now)
+    found = account(registry, service, last, now, wall_of, False)
     since = "" if found.since is None else f" since {moment.short(found.since, wall)}"
     until = "" if found.until is None else f"; until {moment.short(found.until, wall)} at most"
-    return f"{name}: {count} of {len(entries)} answers are {status}{since}: {found.why}{until}"
+    why = found.why
+    if found.refused is not None:
+        first = f"its {refusal(found.refused, wall, False)}"
+        why = "; ".join([first, *(clause for clause in why.split("; ") if clause != first)])
+    return f"{name}: {len(alike)} of {len(entries)} answers are {status}{since}: {why}{until}"

@@ -184,8 +184,9 @@ def _lost(wall: float, emptied: bool, name: str, service: _Service) -> str | Non
     if loss is None or (service.served == 0) is not emptied:
         return None
     since, before = to_the_second(loss[0]), loss[1]
+    left = f"{name} has {service.served or 'none'} of {before} instances left since {since}"
     return (
-        f"{name} has {service.served or 'none'} of {before} instances left since {since}: they fell silent or failed their checks; "
+        f"{left}: {service.missing} fell silent or failed their checks; "
         f"`discovery explain {name}` and `discovery history {name} --since {since}` say of each why"
     )
 

@@ -83,10 +83,11 @@ class RefusedHeartbeats:
         return {key: each for key, each in found.items() if not _has_faded(each, now)} if found else {}
 
     def warnings(self, find: Callable[[Key], Entry | None], now: float) -> Mapping[str, str]:
-        """By service, of those that are not over. `find`: what is registered there."""
+        """By service, of those that are not over; one try to register is no beating yet. `find`: what is registered there."""
         found = defaultdict[str, list[Refused]](list)
         for key, each in self._kept.items():
-            if not _has_faded(each, now) and not _is_over(each, find(key), now):
+            entry = find(key)
+            if not _has_faded(each, now) and not _is_over(each, entry, now) and (entry is not None or each.times > 1):
                 found[key.service].append(each)
         return {service: _text(service, each) for service, each in found.items()}
 
@@ -107,9 +108,11 @@ class RefusedHeartbeats:
 
 def _text(service: str, refused: Sequence[Refused]) -> str:
     times, since = sum(each.times for each in refused), to_the_second(min(each.since for each in refused))
+    which = "an instance" if len(refused) == 1 else f"{len(refused)} instances"
+    count = "once" if times == 1 else f"{times} times"
     return (
-        f"heartbeats of {len(refused)} instances of {service} are refused since {since}, {times} times: {refused[-1].why.plain}; they "
-        f"fall out of the answers. `discovery explain {service}` says of each why"
+        f"heartbeats of {which} of {service} are refused since {since}, {count}: {refused[-1].why.plain}; without one that is taken "
+        f"they are in no answer. `discovery explain {service}` says of each why"
     )
 
 

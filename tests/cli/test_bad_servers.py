@@ -19,6 +19,7 @@ from discovery.client import RegistryClient
 from tests.cli.live import At, discovery
 from tests.client.servers import DEEP, STRANGE, mutants, nobody
 from tests.examples import examples
+from tests.stories.process import ROOT
 
 COMMANDS = [
     ["get", "services"],
@@ -177,6 +178,7 @@ ZONE = {
     "zone": "eu-a", "networks": ["10.1.0.0/16"], "networkCount": 2, "services": 1, "instances": 3, "healthy": 2, "missing": 1, "askers": 4,
     "answers": 9, "crossed": 3, "limping": [{"service": "web", "healthy": 2, "known": 4}],
 }  # fmt: skip
+FILE = str(ROOT / "tests/moving/golden/file.json")  # of one instance
 READING = [
     (["get", "services", "-o", "wide"], REPLY),
     (["get", "hosts"], REPLY),
@@ -201,6 +203,7 @@ READING = [
     (["maintenance", "end", "web", "--port", "1"], REPLY),
     (["maintenance", "list"], REPLY),
     (["token", "restore", "00"], REPLY),
+    (["import", FILE], REPLY | {"results": [{"status": 201}]}),
 ]
 
 

@@ -21,6 +21,7 @@ from discovery.moving.eureka import Eureka
 from discovery.moving.found import MARK, Key, Source, SourceAway, SourceError, Target
 from discovery.moving.importing import Import
 from discovery.moving.plan import Plan
+from discovery.moving.remote import Answer
 from discovery.moving.syncing import Sync
 from tests.moving.others import OtherConsul, OtherEureka
 from tests.rest.harness import Api, serving
@@ -512,3 +513,14 @@ async def test_while_the_registry_is_away_what_was_told_lives_on() -> None:
             old.passed.clear()
             await until(lambda: len(old.passed) > 1)
             assert old.agent
+
+
+@pytest.mark.parametrize("keys", [{"a": 1}, 7])
+async def test_keys_such_as_no_consul_has_are_told_in_a_line(keys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(*_: object, **__: object) -> Answer:
+        return Answer(200, {}, keys)
+
+    async with closed(source := Consul("consul://127.0.0.1:1")), RegistryClient(["http://127.0.0.1:1"]) as registry:
+        monkeypatch.setattr(source, "ask", ask)
+        with pytest.raises(SourceAway, match="what no such registry says"):
+            await commands._import(registry, source, "*", 60, False, True, False)

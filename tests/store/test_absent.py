@@ -86,6 +86,7 @@ def test_what_the_history_remembers_of_before_the_start_is_told_until_something_
     assert "it was deregistered by ops" in told("shop")
     assert "it fell silent" in told("mail")
     assert again.at(drained.id).asker == OPS
+    assert again.at(drained.id).since == WALL, "it drains since then, not since the start"
     entry = again.register(spec("mail", id="m"), START)
     again.deregister(entry.instance.id, "asked", START)
     assert "it was deregistered" in told("mail")

@@ -12,7 +12,7 @@ from discovery.core.instance import Instance
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope, Window
 from discovery.core.status import Status
-from discovery.store.absent import why_none
+from discovery.store.absent import not_healthy, why_none
 from discovery.store.damping import Damping
 from discovery.store.explain import Account, accounts, told
 from discovery.store.operations import Drain, Maintain
@@ -320,4 +320,19 @@ def test_of_a_service_of_which_none_is_served_the_one_that_left_last_is_told() -
     refused = why_none(registry, service, entries, START + 20)
     assert refused.endswith(
         "since 22:13:30Z: " + ran_out + "; its heartbeats are refused since 22:13:32Z, once: its token expired"
+    )
+
+
+def test_of_suspects_one_whose_heartbeats_are_refused_is_told_and_that_first() -> None:
+    registry = braked()
+    entries = crowd(registry, 3)
+    registry.advance(START + TTL + 1, ALL)
+    registry.walls = lambda: wall
+    assert {entry.status for entry in entries} == {Status.SUSPECT}
+    why = Why("", "its token expired")
+    registry.refused.note(
+        entries[0].instance.spec.key, entries[0], Caller("10.0.0.1"), why, START + 12, wall(START + 12)
+    )
+    assert not_healthy(registry, "web", entries, START + 20).startswith(
+        "web: 3 of 3 answers are suspect since 22:13:31Z: its heartbeats are refused since 22:13:32Z, once: its token expired; it fell "
     )

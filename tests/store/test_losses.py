@@ -104,7 +104,7 @@ def test_the_text_says_how_many_are_left_since_when_and_what_to_ask() -> None:
     silent(registry, range(1, 15))
     halved = {each.code: each.check() for each in registry.losses.concerns(lambda: END + APART)}["service_halved"]
     assert halved["web"] == (
-        "web has 6 of 20 instances left since 2023-11-14T22:13:30Z: they fell silent or failed their checks; `discovery explain web` and "
+        "web has 6 of 20 instances left since 2023-11-14T22:13:30Z: 14 fell silent or failed their checks; `discovery explain web` and "
         "`discovery history web --since 2023-11-14T22:13:30Z` say of each why"
     )
 

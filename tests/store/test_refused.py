@@ -44,7 +44,7 @@ def test_they_are_counted_since_the_first_with_the_reason_of_the_last(entry: Ent
     assert (found.since, found.last, found.times, found.why) == (START + 1 + APART, START + 2, 2, revoked)
     [text] = warned(refused, START + 3).values()
     assert text.startswith(
-        "heartbeats of 1 instances of web are refused since 2023-11-14T22:13:21Z, 2 times: its token was revoked;"
+        "heartbeats of an instance of web are refused since 2023-11-14T22:13:21Z, 2 times: its token was revoked;"
     )
     assert list(refused.of_service("web", START + 3)) == [KEY]
 
@@ -85,7 +85,8 @@ def test_what_a_stranger_could_forge_does_not_count(
     entry.instance = entry.instance._replace(registrant=Caller("10.0.0.8"))
     entry.beaten_from = "10.0.0.9"
     refused = RefusedHeartbeats()
-    assert note(refused, entry if is_registered else None, START, by) is counts
+    for _ in range(2):
+        assert note(refused, entry if is_registered else None, START, by) is counts
     assert bool(warned(refused, START)) is counts
 
 
@@ -120,7 +121,16 @@ def test_a_client_has_its_share_and_all_together_a_bound() -> None:
     note(refused, None, START + 1, key=Key("web", "10.0.0.1", 1))
     for number in range(MAX_KEPT):
         ip = f"10.1.{number // 256}.{number % 256}"
-        note(refused, None, START + 2, Caller(ip), Key("api", ip, 80))
+        for _ in range(2):
+            note(refused, None, START + 2, Caller(ip), Key("api", ip, 80))
     assert len(refused._kept) == MAX_KEPT
     assert refused._of_client.total() == MAX_KEPT
     assert warned(refused, START + 3).keys() == {"api"}
+
+
+def test_one_try_of_who_is_not_registered_is_no_beating_and_warns_of_nothing() -> None:
+    refused = RefusedHeartbeats()
+    note(refused, None, START)
+    assert not warned(refused, START + 1)
+    note(refused, None, START + 1)
+    assert list(warned(refused, START + 2)) == ["web"]

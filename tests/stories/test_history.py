@@ -95,6 +95,10 @@ def test_a_restart_with_other_settings_is_an_event_that_curl_and_the_audit_tell_
         server.stop()
 
 
+def _account(shown: Any) -> Any:
+    return {name: shown[name] for name in ("status", "since", "by", "why")}
+
+
 def test_who_has_gone_is_told_after_a_restart_too_and_orderly_ends_apart(tmp_path: Path) -> None:
     def started() -> AbstractContextManager[Discovery]:
         return running(DATA_DIR=str(tmp_path / "data"), BRAKE_PERCENT=0, CLEANUP_INTERVAL_SECONDS=1)
@@ -115,6 +119,10 @@ def test_who_has_gone_is_told_after_a_restart_too_and_orderly_ends_apart(tmp_pat
         assert (gone(server)["lost"]["services"], gone(server)["ended"]["services"]) == (["user-service"], ["billing"])
         until(lambda: curl(server, "/stats")["activeInstances"] == 1)
         assert server.request("PUT", "/services/user-service/instances/drain?ip=127.0.0.1&port=3001").status == 200
+        server.register("kept", id="k1", ttl=600)
+        window = {"reason": "a new disk", "seconds": 600}
+        assert server.request("PUT", "/instances/k1/maintenance", window).status == 200
+        kept = _account(curl(server, "/instances/k1"))
         before, listed, changed = gone(server), At(server.http)("get", "services"), changed_at(server)
         since = before["lost"]["since"][11:16]
         assert f"; `discovery history --since {since}`" in listed.err
@@ -124,6 +132,8 @@ def test_who_has_gone_is_told_after_a_restart_too_and_orderly_ends_apart(tmp_pat
         until(lambda: gone(server)["lost"]["instances"] == 2)
         assert gone(server) == before
         until(lambda: changed_at(server) == changed)
+        for path in ("/services/kept/explain", "/services/kept/explain?at=now", "/resolve/kept?explain=1"):
+            assert list(map(_account, curl(server, path)["explained"])) == [kept], path
         account = curl(server, "/services/user-service")["instances"][0]
         assert (account["status"], account["by"]) == ("draining", "127.0.0.1")
         message = server.request("GET", "/services/billing").body["message"]

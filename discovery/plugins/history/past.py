@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from discovery.core.caller import Caller
 from discovery.core.event import InstanceEvent, instant_of
 from discovery.core.instance import Instance
 from discovery.core.kinds import SettingsEvent, WindowEvent
@@ -71,11 +72,20 @@ def values_at(instant: float, known: Values, events: Iterable[StoredEvent]) -> V
     return {which: value for which, value in found.items() if value is not None}
 
 
-def accounts(then: ServiceAt, sees_names: bool) -> list[Account]:
+# By id: the status that an instance has had from an instant until now, since when, and who brought it about, if that is known.
+Lasting = Mapping[str, tuple[Status, float, Caller | None]]
+
+
+def _as_it_lasts(each: InstanceAt, lasting: Lasting) -> InstanceAt:
+    status, since, by = lasting.get(each.instance.id, (None, None, None))
+    return each if status is not each.instance.status else each._replace(since=since, by=each.by or by)
+
+
+def accounts(then: ServiceAt, sees_names: bool, lasting: Lasting) -> list[Account]:
     """Of those that were registered. For how long their leases ran on is not known."""
     windows = {key: value for (of, key), value in then.values.items() if of is WindowEvent}
     settings = then.values.get((SettingsEvent, None))
-    present = [each for each in then.instances if each.gone is None]
+    present = [_as_it_lasts(each, lasting) for each in then.instances if each.gone is None]
     better, found = any_better(map(_status, present)), []
     for each in present:
         instance, status, ended = each.instance, _status(each), each.lease_end

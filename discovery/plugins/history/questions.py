@@ -17,7 +17,7 @@ from discovery.core.caller import Caller
 from discovery.core.errors import Forbidden, InvalidField, Unauthorized
 from discovery.core.event import Commit
 from discovery.core.name import fold, service_name
-from discovery.core.status import SILENT
+from discovery.core.status import SILENT, TAKEN_OUT
 from discovery.plugins.history import past
 from discovery.plugins.history.asked import Asked, Cursor, Page, ServerEvent, ServiceAt
 from discovery.plugins.history.folder import Folder
@@ -110,7 +110,8 @@ class Questions:
             raise InvalidField("at", f"{iso(instant)} lies ahead: it is {iso(wall)} here")
         sees_names = not self.tokens or request.caller.grants.may_write(fold(name))
         now = None if "at" in values else self._as_it_is(fold(name), sees_names)
-        untold, shown = self._untold(fold(name)), partial(_explained, name, instant, sees_names, now)
+        untold, lasting = self._untold(fold(name)), self._lasting(fold(name), instant)
+        shown = partial(_explained, name, instant, sees_names, now, lasting)
         return await self._read(lambda reading: shown(reading.service_at(fold(name), instant, untold)))
 
     def _as_it_is(self, name: str, sees_names: bool) -> list[Account]:
@@ -126,6 +127,15 @@ class Questions:
             entry.instance.id: wall_of(entry.lease_end)
             for entry in (() if service is None else service.entries.values())
             if entry.status not in SILENT and entry.over(now)
+        }
+
+    def _lasting(self, name: str, instant: float) -> past.Lasting:
+        """Of those who have had their status since before the instant: that may be longer than the file knows, which a start began."""
+        service = self.registry.service(name)
+        return {
+            entry.instance.id: (entry.status, entry.since, entry.asker if entry.status in TAKEN_OUT else None)
+            for entry in (() if service is None else service.entries.values())
+            if entry.since <= instant
         }
 
     # -- in a thread
@@ -199,9 +209,11 @@ def _item(item: StoredEvent | ServerEvent, with_actor: bool) -> Json:
     return shown if item.until == item.wall else shown | {"until": iso(item.until)}
 
 
-def _explained(name: str, instant: float, sees_names: bool, now: list[Account] | None, then: ServiceAt) -> bytes:
+def _explained(
+    name: str, instant: float, sees_names: bool, now: list[Account] | None, lasting: past.Lasting, then: ServiceAt
+) -> bytes:
     """`now`: the accounts, where the instant is now."""
-    found = past.accounts(then, sees_names) if now is None else now
+    found = past.accounts(then, sees_names, lasting) if now is None else now
     gone = [each for each in then.instances if each.gone is not None][-_MAX_GONE:]
     if not found and not gone:
         text = f"No service {name} was registered at {iso(instant)}, nor before, as far as the history goes back"

@@ -114,6 +114,6 @@ def _served(service: Service, now: float) -> tuple[frozenset[str], dict[str, Sta
 
 def explained(found: ServiceAt) -> tuple[frozenset[str], dict[str, Status]]:
     """As `House.served`."""
-    accounts = past.accounts(found, sees_names=True)
+    accounts = past.accounts(found, sees_names=True, lasting={})
     served = {each.instance.id for each in accounts if each.served}
     return frozenset(served), {each.instance.id: each.status for each in accounts}

@@ -166,7 +166,7 @@ async def test_what_a_lease_lasted_is_known_of_each_instant(tmp_path: Path) -> N
     async def at(instant: float) -> list[float]:
         then = await house.service_at("web", instant)
         lapsed = then._replace(instances=[each._replace(lease_end=instant) for each in then.instances])
-        return [instant - (each.last_heartbeat or 0.0) for each in past.accounts(lapsed, sees_names=True)]
+        return [instant - (each.last_heartbeat or 0.0) for each in past.accounts(lapsed, sees_names=True, lasting={})]
 
     assert await at(before) == [TTL, 33]
     assert await at(house.wall()) == [77, 33]
@@ -185,7 +185,7 @@ async def test_when_one_beat_last_that_the_brake_let_go_is_not_guessed_from_when
         house.advance(1.0)
         silent = [
             each
-            for each in past.accounts(await house.service_at("web", house.wall()), sees_names=True)
+            for each in past.accounts(await house.service_at("web", house.wall()), sees_names=True, lasting={})
             if each.status in SILENT
         ]
         statuses |= {each.status for each in silent}
