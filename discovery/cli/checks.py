@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
-from typing_extensions import TypedDict
 
-from discovery.cli.connection import Identity, ask, in_path, send
+from discovery.cli import replies
+from discovery.cli.connection import ask, in_path, send
 from discovery.cli.errors import WrongArguments
 from discovery.cli.output import Format, put_done
 from discovery.core import moment
@@ -63,11 +63,6 @@ def _value(field: str, value: str) -> Any:
     return _FLAGS.get(value, value) if field.startswith("tls") else value
 
 
-class _Reported(TypedDict):
-    instance: Identity
-    check: str
-
-
 def report(
     id: Annotated[str, Parameter(help="of the instance")],
     check: Annotated[str, Parameter(help="the id of one of its ttl checks")],
@@ -79,6 +74,6 @@ def report(
 ) -> None:
     body = {"health": health} if because is None else {"health": health, "output": because}
     path = f"/instances/{in_path(id)}/checks/{in_path(check)}"
-    reply = ask(lambda registry: send(registry, "PUT", path, body, has=_Reported))
+    reply = ask(lambda registry: send(registry, "PUT", path, body, has=replies.REPORTED))
     line = f"the check {check} of {reply['instance']['name']} [id {id}] is {health}"
     put_done([reply["instance"]], [line], output, whole=reply)

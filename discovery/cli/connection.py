@@ -6,15 +6,15 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 from cyclopts import Parameter
-from pydantic import StringConstraints
-from typing_extensions import TypedDict
 
+from discovery.cli import replies
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.output import say
+from discovery.cli.replies import Shape
 from discovery.client import (
     InvalidAddress,
     Refused,
@@ -24,56 +24,10 @@ from discovery.client import (
     UnreadableToken,
     UnusableCertificate,
 )
-from discovery.client.replies import Time
 
 T = TypeVar("T")
 Json = dict[str, Any]
 Pairs = Sequence[tuple[str, str]]
-
-# Of what an answer has, the fields that commands read; whatever comes besides is shown with -o json.
-Seconds = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}s$")]
-
-
-class Done(TypedDict):
-    message: str
-
-
-class Placed(TypedDict):
-    ip: str
-    port: int | None
-
-
-class Identity(Placed):
-    id: str
-    name: str
-    draining: NotRequired[bool]
-
-
-class Listed(Identity):
-    status: str
-    timeSinceHeartbeat: Seconds
-    zone: NotRequired[str | None]
-    tags: NotRequired[list[str]]
-    warning: NotRequired[bool]
-    lapsedAt: NotRequired[Time]
-    lease: NotRequired[str]
-
-
-class Instances(TypedDict):
-    instances: list[Listed]
-
-
-class Service(Instances):
-    name: str
-
-
-class _OneService(Instances):
-    serviceName: str
-
-
-class _Services(TypedDict):
-    services: dict[str, Instances]
-    next: NotRequired[str | None]
 
 
 # Services a request: the server's own most.
@@ -131,30 +85,30 @@ def refused(error: Refused) -> str:
     return text
 
 
-async def send(registry: RegistryClient, method: str, path: str, body: Json | None = None, *, has: type[T]) -> T:
-    """The answer, of that shape. NotARegistry where it is another, as of some other program that speaks JSON."""
+async def send(registry: RegistryClient, method: str, path: str, body: Json | None = None, *, has: Shape) -> Json:
+    """The answer, of that shape (`replies`). NotARegistry where it is another, as of some other program that speaks JSON."""
     return shaped(await registry.request(method, path, json=body), has)
 
 
-def shaped(reply: Reply, has: type[T], quietly: bool = False) -> T:
+def shaped(reply: Reply, has: Shape, quietly: bool = False) -> Json:
     """What `send` gives, of a reply that is there. `quietly`: that it is old was said before."""
-    found = reply.of_shape(has)
+    found: Json = reply.of_shape(has.type)
     if not quietly and (stale := reply.content.get("stale")):
         say(f"discovery: {reply.url} does not hear what happens at the other nodes: what it says is {stale} s old")
     return found
 
 
-async def get(registry: RegistryClient, path: str, pairs: Pairs = (), *, has: type[T]) -> T:
+async def get(registry: RegistryClient, path: str, pairs: Pairs = (), *, has: Shape) -> Json:
     """As `send`. A name may come several times in the query."""
     return await send(registry, "GET", f"{path}?{urlencode(pairs)}" if pairs else path, has=has)
 
 
-async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIterator[Service]:
+async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIterator[Json]:
     """In the order of their names; read page by page."""
     after: str | None = ""
     while after is not None:
         query = urlencode([*pairs, ("limit", str(_PAGE)), ("after", after)])
-        page = shaped(await registry.request("GET", f"/services?{query}"), _Services, quietly=after != "")
+        page = shaped(await registry.request("GET", f"/services?{query}"), replies.SERVICES, quietly=after != "")
         for name, service in page["services"].items():
             yield {"name": name, **service}
         before, after = after, page.get("next")
@@ -164,13 +118,12 @@ async def all_services(registry: RegistryClient, pairs: Pairs = ()) -> AsyncIter
             )
 
 
-async def one_service(registry: RegistryClient, name: str) -> Service:
+async def one_service(registry: RegistryClient, name: str) -> Json:
     """As in `all_services`, and why each instance is in the answers or not. Refused when there is none of that name."""
     if not name:
         raise WrongArguments("the service's name is empty")
-    found = await get(registry, f"/services/{in_path(name)}", has=_OneService)
-    content: Json = dict(found)
-    return cast("Service", {"name": content.pop("serviceName"), **content})
+    content = await get(registry, f"/services/{in_path(name)}", has=replies.SERVICE)
+    return {"name": content.pop("serviceName"), **content}
 
 
 def in_path(text: str) -> str:

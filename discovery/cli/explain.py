@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, NotRequired
+from typing import Annotated
 
 from cyclopts import Parameter
-from typing_extensions import TypedDict
 
-from discovery.cli.connection import Placed, ask, get, in_path
+from discovery.cli import replies
+from discovery.cli.connection import Json, ask, get, in_path
 from discovery.cli.events import line
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
-from discovery.client.event_stream import EventContent
-from discovery.client.replies import OwnZone
 
 _COLUMNS = (
     Column("address", address),
@@ -30,29 +28,12 @@ _COLUMNS = (
 )
 
 
-class _Account(Placed):
-    served: bool
-    heartbeats: NotRequired[dict[str, Any]]
-    checkStates: NotRequired[dict[str, dict[str, Any]]]  # noqa: N815 - as JSON has it
-
-
-def _checks(account: _Account) -> str:
+def _checks(account: Json) -> str:
     return "; ".join(f"{id} {state['health']}" for id, state in account.get("checkStates", {}).items())
 
 
 # Where any has some.
 _CHECKS = Column("checks", _checks, fold=True)
-
-
-class _Explained(TypedDict):
-    """The last four: of an instant before. `zone`: the caller's."""
-
-    explained: list[_Account]
-    zone: NotRequired[OwnZone]
-    down: NotRequired[str | None]
-    gone: NotRequired[list[EventContent]]
-    complete: NotRequired[bool]
-    since: NotRequired[str | None]
 
 
 def explain(
@@ -68,7 +49,7 @@ def explain(
         path, pairs = f"/resolve/{in_path(name)}", [("explain", "1")]
     else:
         path, pairs = f"/services/{in_path(name)}/explain", [("at", at)]
-    found = ask(lambda registry: get(registry, path, pairs, has=_Explained))
+    found = ask(lambda registry: get(registry, path, pairs, has=replies.EXPLAINED))
     checked = any("checkStates" in each for each in found["explained"])
     columns = (*_COLUMNS[:4], _CHECKS, *_COLUMNS[4:]) if checked else _COLUMNS
     put_rows(found["explained"], columns, output, name="id", whole=found, empty="no instance")
@@ -77,7 +58,7 @@ def explain(
             say(text)
 
 
-def _besides(found: _Explained) -> Iterator[str]:
+def _besides(found: Json) -> Iterator[str]:
     """What an answer says besides: of the caller's zone, or of the past."""
     if "zone" in found:
         yield found["zone"]["why"]

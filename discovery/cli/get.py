@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
-from typing_extensions import TypedDict
 
+from discovery.cli import replies
 from discovery.cli.commands import group
 from discovery.cli.connection import (
     Filters,
-    Identity,
-    Instances,
-    Listed,
-    Placed,
-    Service,
+    Json,
     all_services,
     ask,
     given,
@@ -28,7 +24,6 @@ from discovery.cli.connection import get as get_json
 from discovery.cli.output import Column, Format, put_record, put_rows, say
 from discovery.cli.times import span
 from discovery.client import RegistryClient
-from discovery.client.replies import Time
 from discovery.core.address import authority
 
 get = group("get")
@@ -51,37 +46,37 @@ Status = Annotated[
 ]
 
 
-def address(instance: Placed) -> str:
+def address(instance: Mapping[str, Any]) -> str:
     return authority(instance["ip"], instance["port"])
 
 
-def _words(instance: Listed) -> list[str]:
+def _words(instance: Json) -> list[str]:
     """Its status, and what stands beside one."""
     words = ["lapsed" if "lapsedAt" in instance else instance["status"]]
     return words + ["warning"] * instance.get("warning", False) + ["permanent"] * ("lease" in instance)
 
 
-def _last_beat(instance: Listed) -> str:
+def _last_beat(instance: Json) -> str:
     return "" if "lease" in instance else f"{span(float(instance['timeSinceHeartbeat'].removesuffix('s')))} ago"
 
 
-def _healthy(place: Instances) -> str:
+def _healthy(place: Json) -> str:
     """`2 of 3`, without those that are kept after their lease."""
     words = _counts(place)
     return f"{words['healthy']} of {len(place['instances']) - words['lapsed']}"
 
 
-def _others(place: Instances) -> str:
+def _others(place: Json) -> str:
     """How it is with the others, and what those say that are healthy."""
     words = sorted(_counts(place).items())
     return ", ".join(f"{count} {word}" for word, count in words if word not in ("healthy", "permanent"))
 
 
-def _counts(place: Instances) -> Counter[str]:
+def _counts(place: Json) -> Counter[str]:
     return Counter(word for each in place["instances"] for word in _words(each))
 
 
-def _each(place: Instances, values: Callable[[Listed], Iterable[str | None]]) -> list[str]:
+def _each(place: Json, values: Callable[[Json], Iterable[str | None]]) -> list[str]:
     return sorted({value for each in place["instances"] for value in values(each) if value is not None})
 
 
@@ -135,7 +130,7 @@ def instances(*, status: Status = None, filters: Filters | None = None, output: 
 @get.command
 def hosts(*, status: Status = None, filters: Filters | None = None, output: Format = "table") -> None:
     """every address, and what is registered there"""
-    found: dict[str, list[Listed]] = {}
+    found: dict[str, list[Json]] = {}
     for service in ask(lambda registry: _services(registry, status, filters)):
         for each in service["instances"]:
             found.setdefault(each["ip"], []).append(each)
@@ -154,39 +149,24 @@ def service(name: Annotated[str, Parameter(help="of a service")], /, *, output: 
 @get.command
 def instance(id: Annotated[str, Parameter(help="of an instance")], /, *, output: Format = "table") -> None:
     """one instance, with everything that is known of it"""
-    found = ask(lambda registry: get_json(registry, f"/instances/{in_path(id)}", has=Identity))
+    found = ask(lambda registry: get_json(registry, f"/instances/{in_path(id)}", has=replies.IDENTITY))
     put_record(found, output, name="id")
 
 
-async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Service]:
+async def _services(registry: RegistryClient, status: str | None, filters: Filters | None) -> list[Json]:
     pairs = (filters or Filters()).pairs() + given(("status", status))
     return [each async for each in all_services(registry, pairs)]
 
 
-class _Lost(TypedDict):
-    instances: int
-    serviceCount: int
-    since: Time | None
-    until: Time | None
-
-
-class _GoneLastHour(TypedDict):
-    lost: _Lost
-
-
-class _Stats(TypedDict):
-    goneLastHour: NotRequired[_GoneLastHour]
-
-
 async def _services_and_gone(
     registry: RegistryClient, status: str | None, filters: Filters | None
-) -> tuple[list[Service], str]:
-    stats = await get_json(registry, "/stats", has=_Stats)
+) -> tuple[list[Json], str]:
+    stats = await get_json(registry, "/stats", has=replies.GONE)
     gone = stats.get("goneLastHour")
     return await _services(registry, status, filters), gone_line(gone["lost"]) if gone else ""
 
 
-def gone_line(lost: _Lost) -> str:
+def gone_line(lost: Json) -> str:
     """Who fell silent or failed the checks within the last hour, and is not back; empty where nobody did. Times are UTC."""
     if not lost["instances"]:
         return ""

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from typing_extensions import TypedDict
 
-from discovery.cli.connection import ask, get, given
+from discovery.cli import replies
+from discovery.cli.connection import Json, ask, get, given
 from discovery.cli.events import COLUMNS
 from discovery.cli.output import Format, put_rows, say
 from discovery.cli.times import TIMES, as_moment
 from discovery.client import RegistryClient
-from discovery.client.event_stream import EventContent
 
 # Events a request: the server's own most.
 _PAGE = 1000
-
-
-class _History(TypedDict):
-    events: list[EventContent]
-    complete: bool
-    next: NotRequired[str | None]
-    missing: NotRequired[str | None]
 
 
 def history(
@@ -53,13 +45,13 @@ def history(
         say(f"not all of it is here: {found.get('missing') or 'the history has gaps'}")
 
 
-async def _read(registry: RegistryClient, pairs: list[tuple[str, str]], count: int) -> _History:
+async def _read(registry: RegistryClient, pairs: list[tuple[str, str]], count: int) -> Json:
     """As the server's answer, of all its pages together; its events are turned round."""
-    events: list[EventContent] = []
+    events: list[Any] = []
     before: str | None = None
     while True:
         page = given(("limit", min(_PAGE, count - len(events))), ("before", before))
-        found = await get(registry, "/history", [*pairs, *page], has=_History)
+        found = await get(registry, "/history", [*pairs, *page], has=replies.HISTORY)
         events += found["events"]
         before = found.get("next")
         if before is None or not found["events"] or len(events) >= count:

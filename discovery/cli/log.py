@@ -7,18 +7,12 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from typing_extensions import TypedDict
 
+from discovery.cli import replies
 from discovery.cli.connection import Json, ask, send
 from discovery.cli.errors import WrongArguments
 from discovery.cli.output import Format, put_record
 from discovery.cli.times import as_seconds
-
-
-class _Logged(TypedDict):
-    queries: bool
-    accesses: bool
-    level: str
 
 
 def log(
@@ -56,4 +50,4 @@ def log(
     if body and not (queries or accesses or level):
         raise WrongArguments("say what to log: --queries, --accesses or --level")
     ask_for = ("PUT", "/admin/log", body) if off or body else ("GET", "/admin/log")
-    put_record(ask(lambda registry: send(registry, *ask_for, has=_Logged)), output, name="level")
+    put_record(ask(lambda registry: send(registry, *ask_for, has=replies.LOGGED)), output, name="level")

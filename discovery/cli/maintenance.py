@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any
 
 from cyclopts import Parameter
-from typing_extensions import TypedDict
 
+from discovery.cli import replies
 from discovery.cli.commands import group
-from discovery.cli.connection import Done, Json, ask, get, in_path, send
+from discovery.cli.connection import Json, ask, get, in_path, send
 from discovery.cli.errors import WrongArguments
 from discovery.cli.get import address
 from discovery.cli.output import Column, Format, put_line, put_rows
@@ -21,23 +21,8 @@ from discovery.rest.api.times import iso
 maintenance = group("maintenance")
 
 
-class _Begun(TypedDict):
-    until: str
-    reason: str
-
-
-class _Window(_Begun):
-    serviceName: str
-    ip: NotRequired[str]
-    port: NotRequired[int | None]
-
-
-class _Windows(TypedDict):
-    windows: list[_Window]
-
-
-def _address(window: _Window) -> str:
-    return address({"ip": window["ip"], "port": window["port"]}) if "ip" in window and "port" in window else "all"
+def _address(window: Json) -> str:
+    return address(window) if "ip" in window and "port" in window else "all"
 
 
 _COLUMNS = (
@@ -80,7 +65,7 @@ def end(target: Word = None, /, *, where: Where | None = None) -> None:
 @maintenance.command(name="list")
 def list_(*, output: Format = "table") -> None:
     """every window there is"""
-    windows = ask(lambda registry: get(registry, "/maintenance", has=_Windows))["windows"]
+    windows = ask(lambda registry: get(registry, "/maintenance", has=replies.WINDOWS))["windows"]
     put_rows(windows, _COLUMNS, output, name="service", empty="nothing is in maintenance")
 
 
@@ -88,7 +73,7 @@ async def _at(
     registry: RegistryClient, method: str, word: str | None, where: Where | None, body: Json | None
 ) -> list[tuple[str, Any]]:
     """What it is about, and the reply: once for a whole service, else for each instance."""
-    has: type[Done | _Begun] = Done if body is None else _Begun
+    has = replies.DONE if body is None else replies.BEGUN
     if word is None:
         raise WrongArguments("a service's name or an instance's id is missing")
     if where in (None, EVERYWHERE):

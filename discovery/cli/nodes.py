@@ -5,17 +5,15 @@ instances and askers by zone, and how many of the answers crossed.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import NotRequired
 
-from typing_extensions import TypedDict
-
-from discovery.cli.connection import Json, Service, all_services, ask
+from discovery.cli import replies
+from discovery.cli.connection import Json, all_services, ask
 from discovery.cli.connection import get as get_json
 from discovery.cli.get import get
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import span
 from discovery.client.registry_client import RegistryClient
-from discovery.client.replies import Finite, Time, epoch
+from discovery.client.replies import epoch
 
 _NODE = (
     Column("node", fold=True),
@@ -44,53 +42,14 @@ _ASKED = "its registration, after its lease (hold)"
 _NAMES = 3
 
 
-class _Holds(TypedDict):
-    instances: int
-    services: list[str]
-
-
-class _Node(TypedDict):
-    node: str
-    silent: bool
-    lastHeardSeconds: Finite
-    silentForSeconds: Finite | None
-    version: NotRequired[str | None]
-    holds: NotRequired[_Holds]
-
-
-class _Engine(TypedDict):
-    node: str
-    leads: bool
-    fresh: bool
-    nodes: list[_Node]
-    leader: NotRequired[str | None]
-    lagSeconds: NotRequired[Finite]
-    movedTo: NotRequired[object]
-    heldHere: NotRequired[_Holds]
-    heldThroughUnknownNodes: NotRequired[_Holds]
-
-
-class _BrakeHold(TypedDict):
-    serviceName: str
-    suspects: int
-    since: Time
-    until: Time
-
-
-class _Stats(TypedDict):
-    activeInstances: int
-    engine: NotRequired[_Engine]
-    brakeHolds: NotRequired[list[_BrakeHold]]
-
-
 # A single node has nothing to say of others.
-_ALONE: _Engine = {"node": "this one alone", "leads": True, "fresh": True, "nodes": []}
+_ALONE: Json = {"node": "this one alone", "leads": True, "fresh": True, "nodes": []}
 
 
 @get.command
 def nodes(*, output: Format = "table") -> None:
     """the nodes of the registry, as the one that is asked hears them"""
-    found = ask(lambda registry: get_json(registry, "/stats", has=_Stats))
+    found = ask(lambda registry: get_json(registry, "/stats", has=replies.NODES))
     engine = found.get("engine") or _ALONE
     own = {
         **{name: engine.get(name) for name in ("node", "version", "revision", "endpoint", "cluster")},
@@ -149,12 +108,12 @@ def holds(*, output: Format = "table") -> None:
     put_rows(rows, _HOLD, output, name="heldBy", empty=empty)
 
 
-async def _stats_and_suspects(registry: RegistryClient) -> tuple[_Stats, list[Service]]:
-    stats = await get_json(registry, "/stats", has=_Stats)
+async def _stats_and_suspects(registry: RegistryClient) -> tuple[Json, list[Json]]:
+    stats = await get_json(registry, "/stats", has=replies.NODES)
     return stats, [each async for each in all_services(registry, [("status", "suspect")])]
 
 
-def _held(holds: _Holds | None) -> str:
+def _held(holds: Json | None) -> str:
     if not holds or not holds["instances"]:
         return ""
     return f"{holds['instances']} of {_named(holds['services'])}"
@@ -171,41 +130,15 @@ def _yes(so: bool) -> str:
 # -- zones
 
 
-class _Limping(TypedDict):
-    service: str
-    healthy: int
-    known: int
-
-
-class _Zone(TypedDict):
-    zone: str
-    networks: list[str]
-    networkCount: int
-    services: int
-    instances: int
-    healthy: int
-    missing: int
-    askers: int
-    answers: int
-    crossed: int
-    limping: list[_Limping]
-
-
-class _Zones(TypedDict):
-    minHealthy: int | None
-    zones: list[_Zone]
-    others: int
-
-
-def _crossed(zone: _Zone) -> str:
+def _crossed(zone: Json) -> str:
     return f"{round(100 * zone['crossed'] / zone['answers'])} %" if zone["answers"] else ""
 
 
-def _limping(zone: _Zone) -> str:
+def _limping(zone: Json) -> str:
     return ", ".join(f"{each['service']} {each['healthy']} of {each['known']}" for each in zone["limping"])
 
 
-def _networks(zone: _Zone) -> str:
+def _networks(zone: Json) -> str:
     more = zone["networkCount"] - len(zone["networks"])
     return ", ".join([*zone["networks"], *([f"and {more} more"] if more else [])])
 
@@ -226,7 +159,7 @@ _ZONE = (
 @get.command
 def zones(*, output: Format = "table") -> None:
     """instances and askers by zone, and the share of answers that crossed"""
-    found = ask(lambda registry: get_json(registry, "/zones", has=_Zones))
+    found = ask(lambda registry: get_json(registry, "/zones", has=replies.ZONES))
     put_rows(found["zones"], _ZONE, output, name="zone", whole=found, empty="no instance says in which zone it is")
     if output in ("table", "wide"):
         if found["others"]:

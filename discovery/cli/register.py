@@ -8,17 +8,16 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from pydantic.alias_generators import to_camel
-from typing_extensions import TypedDict
 
+from discovery.cli import replies
 from discovery.cli.checks import checks_of
-from discovery.cli.connection import Done, Identity, Json, ask, in_path, key_values, send, shaped
+from discovery.cli.connection import Json, ask, in_path, key_values, send, shaped
 from discovery.cli.errors import Failed
 from discovery.cli.get import address
 from discovery.cli.output import Format, put_done
 from discovery.cli.targets import Where, Word, instances_of
 from discovery.cli.times import as_seconds
 from discovery.client import RegistryClient
-from discovery.client.replies import Finite
 
 
 @Parameter(name="*")
@@ -86,11 +85,6 @@ class _Own:
         return {key: value for key, value in every.items() if value is not None and value is not False}
 
 
-class _Registered(TypedDict):
-    instance: Identity
-    heartbeatIntervalMs: Finite
-
-
 def register(
     name: Annotated[str, Parameter(help="of the service")],
     /,
@@ -110,8 +104,8 @@ def register(
     put_done([reply["instance"]], [line], output, whole=reply)
 
 
-async def _register(registry: RegistryClient, body: Json) -> _Registered:
-    return shaped(await registry.register(body), _Registered)
+async def _register(registry: RegistryClient, body: Json) -> Json:
+    return shaped(await registry.register(body), replies.REGISTERED)
 
 
 def _next(every: float, body: Json) -> str:
@@ -132,16 +126,14 @@ def deregister(
     put_done(found, [f"deregistered {named(each)}" for each in found], output, whole=found)
 
 
-async def _deregister(
-    registry: RegistryClient, target: str | None, where: Where | None, all: bool
-) -> Sequence[Identity]:
+async def _deregister(registry: RegistryClient, target: str | None, where: Where | None, all: bool) -> Sequence[Json]:
     found = await instances_of(registry, target, where)
     if len(found) > 1 and not all:
         raise Failed(f"{target} has {len(found)} instances: name one with --ip and --port, or all of them with --all")
     for each in found:
-        await send(registry, "DELETE", f"/instances/{in_path(each['id'])}", has=Done)
+        await send(registry, "DELETE", f"/instances/{in_path(each['id'])}", has=replies.DONE)
     return found
 
 
-def named(instance: Identity) -> str:
+def named(instance: Json) -> str:
     return f"{instance['name']} {address(instance)} [id {instance['id']}]"

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from typing_extensions import TypedDict
 
-from discovery.cli.connection import Filters, Placed, ask, get, given, in_path
+from discovery.cli import replies
+from discovery.cli.connection import Filters, Json, ask, get, given, in_path
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.get import INSTANCE
 from discovery.cli.output import Column, Format, put_rows, say
 from discovery.cli.times import span
-from discovery.client.replies import OwnZone, Time, epoch
+from discovery.client.replies import epoch
 
 _RECORDS = (Column("name", fold=True), Column("ttl", right=True), Column("type"), Column("data", fold=True))
-
-
-class _Instance(Placed):
-    lastHeartbeat: Time  # noqa: N815 - as JSON has it
-
-
-class _Resolved(TypedDict):
-    instances: list[_Instance]
-    timestamp: Time
-    zone: NotRequired[OwnZone]
 
 
 def resolve(
@@ -52,7 +42,7 @@ def resolve(
             )
         _over_dns(name, domain, dns_server, output)
         return
-    found = ask(lambda registry: get(registry, f"/resolve/{in_path(name)}", pairs, has=_Resolved))
+    found = ask(lambda registry: get(registry, f"/resolve/{in_path(name)}", pairs, has=replies.RESOLVED))
     put_rows(found["instances"], _columns(epoch(found["timestamp"])), output, name="address", whole=found)
     if "zone" in found and output in ("table", "wide"):
         say(f"{found['zone']['why']}; the first {found['zone']['first']} are to be used")
@@ -61,7 +51,7 @@ def resolve(
 def _columns(now: float) -> tuple[Column, ...]:
     """As of `get instances`: here all are of one service."""
 
-    def last_beat(instance: _Instance) -> str:
+    def last_beat(instance: Json) -> str:
         return f"{span(now - epoch(instance['lastHeartbeat']))} ago"
 
     own = {"status": Column("status"), "lastBeat": Column("lastBeat", last_beat, right=True)}

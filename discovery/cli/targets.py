@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from discovery.cli.connection import Identity, all_services, get, in_path, one_service
+from discovery.cli import replies
+from discovery.cli.connection import Json, all_services, get, in_path, one_service
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.client import Refused, RegistryClient
 from discovery.core.address import folded
@@ -31,7 +32,7 @@ EVERYWHERE = Where()
 
 async def instances_of(
     registry: RegistryClient, word: str | None, where: Where | None, host: str | None = None
-) -> Sequence[Identity]:
+) -> Sequence[Json]:
     """As in GET /services; never empty. WrongArguments where nothing is named, or too much; Failed where nobody is meant."""
     where = where or EVERYWHERE
     if host is not None:
@@ -69,10 +70,10 @@ async def instances_of(
     return found
 
 
-async def _by_id(registry: RegistryClient, word: str) -> Identity | None:
+async def _by_id(registry: RegistryClient, word: str) -> Json | None:
     """An id may look like a service's name."""
     try:
-        return await get(registry, f"/instances/{in_path(word)}", has=Identity)
+        return await get(registry, f"/instances/{in_path(word)}", has=replies.IDENTITY)
     except Refused as error:
         if error.status == 404:
             return None

@@ -9,13 +9,13 @@ import secrets
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, NotRequired
+from typing import Annotated
 
 from cyclopts import Parameter
-from typing_extensions import TypedDict
 
+from discovery.cli import replies
 from discovery.cli.commands import group
-from discovery.cli.connection import ask, get, in_path, send
+from discovery.cli.connection import Json, ask, get, in_path, send
 from discovery.cli.env_file import EnvFile, use
 from discovery.cli.errors import Failed, WrongArguments
 from discovery.cli.output import Column, Format, put_line, put_rows, say
@@ -97,41 +97,18 @@ def restore(sha256: Annotated[str, Parameter(help="of its secret, as `revoke` sh
     put_line(f"{_named(found)} is no longer revoked")
 
 
-def _asked() -> _Known:
+def _asked() -> Json:
     """What the node that answers knows; nothing, and why, where none does."""
     try:
-        return ask(lambda registry: get(registry, "/admin/tokens", has=_Known))
+        return ask(lambda registry: get(registry, "/admin/tokens", has=replies.TOKENS))
     except (Failed, WrongArguments) as error:
         say(f"which are revoked and when each was used last is not known: {error}")
         return {"tokens": [], "revoked": []}
 
 
-class _Used(TypedDict):
-    name: str
-    lastUsed: NotRequired[str | None]
-
-
-class _Digest(TypedDict):
-    sha256: str
-
-
-class _Known(TypedDict):
-    tokens: list[_Used]
-    revoked: list[_Digest]
-
-
-class _Revoked(TypedDict):
-    name: str
-    sha256: str
-    revokedAt: str
-
-
-class _Reply(TypedDict):
-    token: _Revoked
-
-
-async def _delete(registry: RegistryClient, path: str) -> _Revoked:
-    return (await send(registry, "DELETE", path, has=_Reply))["token"]
+async def _delete(registry: RegistryClient, path: str) -> Json:
+    found: Json = (await send(registry, "DELETE", path, has=replies.TOKEN))["token"]
+    return found
 
 
 def _known(name: str, given: Path | None, env_file: Path | None) -> str:
@@ -143,7 +120,7 @@ def _known(name: str, given: Path | None, env_file: Path | None) -> str:
     return found[0] if found else name
 
 
-def _named(found: _Revoked) -> str:
+def _named(found: Json) -> str:
     return f"{found['name'] or 'the token'} [sha256 {found['sha256']}]"
 
 
@@ -159,7 +136,7 @@ _COLUMNS = (
 )
 
 
-def _row(token: Token, known: _Known, now: float) -> dict[str, object]:
+def _row(token: Token, known: Json, now: float) -> dict[str, object]:
     expired = token.expires is not None and now >= token.expires
     revoked = token.digest.hex() in {each["sha256"] for each in known["revoked"]}
     return {

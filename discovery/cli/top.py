@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from operator import itemgetter
-from types import GenericAlias
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from pydantic import create_model
 
 from discovery.cli.connection import Json, ask, get, given
 from discovery.cli.output import Column, Format, on_a_terminal, put_data, put_line, put_table, show, table
+from discovery.cli.replies import Shape
 from discovery.client import RegistryClient
 
 if TYPE_CHECKING:
@@ -27,15 +25,8 @@ _LISTS = (
     ("httpClients", "client", "HTTP client", "requests"),
     ("services", "service", "service", "changes"),
 )
-_MODEL: Callable[..., Any] = create_model
-_SHAPE = _MODEL(
-    "Top",
-    minutes=int,
-    timestamp=str,
-    **{
-        key: GenericAlias(list, _MODEL(key, **{field: str, counted: int, "error": int}))
-        for key, field, _, counted in _LISTS
-    },
+_SHAPE = Shape(
+    {"minutes": int, "timestamp": str, **{key: [{of: str, number: int, "error": int}] for key, of, _, number in _LISTS}}
 )
 
 

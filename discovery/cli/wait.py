@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from typing_extensions import TypedDict
 
+from discovery.cli import replies
 from discovery.cli.connection import Filters, ask, in_path, shaped
 from discovery.cli.errors import Failed
 from discovery.cli.events import query
@@ -23,14 +23,6 @@ _AT_ONCE = 60.0
 _PAUSE = 0.5
 # Seconds that one answer may take where there is less time than that.
 _ONE_ANSWER = 2.0
-
-
-class _Instance(TypedDict):
-    status: str
-
-
-class _Resolved(TypedDict):
-    instances: list[_Instance]
 
 
 def wait(
@@ -73,7 +65,7 @@ async def _wait(registry: RegistryClient, name: str, healthy: int, deadline: flo
             index = 0  # whoever answers next may count anew
             await asyncio.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
             continue
-        found = shaped(reply, _Resolved)
+        found = shaped(reply, replies.COUNTED)
         count, index = sum(each["status"] == "healthy" for each in found["instances"]), reply.index or 0
         if count >= healthy or left <= 0:
             return count

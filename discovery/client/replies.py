@@ -106,7 +106,7 @@ class Drained(TypedDict):
     safeAfter: NotRequired[Time]
 
 
-def seconds_left(drained: Drained) -> float:
+def seconds_left(drained: Mapping[str, Any]) -> float:
     """Until no cache holds it any more, by the server's clock; 0 of one that no longer drains."""
     return max(0.0, epoch(drained.get("safeAfter", drained["timestamp"])) - epoch(drained["timestamp"]))
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import NotRequired, TypeVar
 
-from typing_extensions import TypedDict
-
+from discovery.cli import replies
+from discovery.cli.connection import Json, shaped
 from discovery.cli.doctor.advice import reachable
 from discovery.cli.doctor.finding import Finding, ok, problem, warning
 from discovery.cli.errors import Failed
+from discovery.cli.replies import Shape
 from discovery.client import RegistryClient, RegistryError, UnreadableToken, UnusableCertificate
-from discovery.client.replies import Time, epoch
+from discovery.client.replies import epoch
 from discovery.core.address import authority
 from discovery.settings import Settings
-
-T = TypeVar("T")
 
 # Seconds for it to say that it is one.
 _PATIENCE = 2
@@ -27,56 +25,20 @@ _LONG = 30 * 86400.0
 _NAMED = 20
 
 
-class _Warned(TypedDict):
-    code: str
-    severity: str
-    count: int
-    text: NotRequired[str]
-    since: NotRequired[str]
-    see: NotRequired[str]
-
-
-class _Ready(TypedDict):
-    warnings: list[_Warned]
-
-
-class _Health(TypedDict):
-    service: str
-    version: str
-
-
-class _Permanent(TypedDict):
-    id: str
-    ip: str
-    port: int | None
-    registeredAt: Time
-    check: NotRequired[object]
-    checks: NotRequired[object]
-
-
-class _Service(TypedDict):
-    changedAt: Time | None
-    instances: list[_Permanent]
-
-
-class _Services(TypedDict):
-    services: dict[str, _Service]
-    timestamp: Time
-
-
 def registry_at(given: Settings) -> str | None:
     """The version of the registry that answers on HOST and PORT, if it is one."""
-    health = _answer(given, "/health", _Health)
+    health = _answer(given, "/health", replies.HEALTH)
     return f"version {health['version']}" if health and health["service"] == "service-registry" else None
 
 
-def _answer(given: Settings, path: str, has: type[T]) -> T | None:
+def _answer(given: Settings, path: str, has: Shape) -> Json | None:
     """None: no registry answers there, or none that shows it. Failed where nobody could be asked for it."""
     url = f"{'http' if given.tls_cert is None else 'https'}://{authority(reachable(given.host[0]), given.port)}"
 
-    async def asked() -> T:
+    async def asked() -> Json:
         async with RegistryClient(url, timeout=_PATIENCE) as registry:
-            return (await registry.request("GET", path, accept=(HTTPStatus.SERVICE_UNAVAILABLE,))).of_shape(has)
+            reply = await registry.request("GET", path, accept=(HTTPStatus.SERVICE_UNAVAILABLE,))
+            return shaped(reply, has, quietly=True)
 
     try:
         return asyncio.run(asked())
@@ -88,7 +50,7 @@ def _answer(given: Settings, path: str, has: type[T]) -> T | None:
 
 def warnings(given: Settings) -> Iterator[Finding]:
     """What the server says that runs here."""
-    ready = _answer(given, "/ready", _Ready)
+    ready = _answer(given, "/ready", replies.READY)
     if ready is None:
         yield ok("no registry answers here that could be asked for its warnings")
         return
@@ -105,7 +67,7 @@ def warnings(given: Settings) -> Iterator[Finding]:
 
 def permanent(given: Settings) -> Iterator[Finding]:
     """Instances without a lease that nothing checks, of services that have not changed for so long: they may be long gone."""
-    found = _answer(given, "/services?status=permanent", _Services)
+    found = _answer(given, "/services?status=permanent", replies.PERMANENT)
     if found is None:
         yield ok(
             "no registry answers here that lists its instances; where one runs, set DISCOVERY_TOKEN to one that may read"
