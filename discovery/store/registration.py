@@ -227,7 +227,7 @@ class ReportCheck(InstanceWrite[Entry]):
         reason = _reason(known, check, found)
         if check.kind == TTL:
             revive(txn, entry, after, reason, check.id)
-            txn.reports += ((entry, check.id),)
+            txn.beats += ((entry, check.id),)
         elif after is not known:  # else it is no reason to stop believing in a suspect
             override_status(txn, entry, after, reason)
         if after is known:

@@ -67,10 +67,10 @@ class Registry(State):
             index = self.index + 1
             self.change(Commit(index, wall, by, write.action, tuple(txn.events)), now)
             self.publish(index)
-        for entry in txn.beats:
+        for entry, check in txn.beats:
             entry.lease.renew(now)
-        for entry, check in txn.reports:
-            entry.report(check, now)
+            if check is not None:
+                entry.report(check, now)
         if txn.settled or txn.half_held:
             self.note(txn.settled, txn.half_held)
         self.conclude(write, txn)

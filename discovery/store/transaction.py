@@ -42,17 +42,16 @@ class Transaction:
     these is about the service; `ids`, those that were claimed; `values`, what is of no service (`core.kinds`), each with its key;
     `reads_reserved`, whether the names that zone files reserve. The settings are read by every decision.
 
-    For when it is carried out: `beats`, leases that are renewed without an event; `reports`, of checks (by id) that are
-    likewise; `settled`, scopes whose instances all follow the windows; `half_held`, services (folded names) of whose silent ones the brake
-    could not hold all in one commit; `effects`, what this process notes for itself.
+    For when it is carried out: `beats`, leases that are renewed without an event, each perhaps with a report of a check (by id);
+    `settled`, scopes whose instances all follow the windows; `half_held`, services (folded names) of whose silent ones the brake could not
+    hold all in one commit; `effects`, what this process notes for itself.
     """
 
     # Most decisions leave these as they are.
     ids: tuple[str, ...] = ()
     values: tuple[tuple[type[ValueEvent[Any, Any]], Any], ...] = ()
     reads_reserved = False
-    beats: tuple[Entry, ...] = ()
-    reports: tuple[tuple[Entry, str], ...] = ()
+    beats: tuple[tuple[Entry, str | None], ...] = ()
     effects: tuple[Callable[[], object], ...] = ()
     settled: tuple[Scope, ...] = ()
     half_held: tuple[str, ...] = ()
@@ -269,7 +268,7 @@ class Transaction:
             after = after._replace(lapsed_at=lapsed_at or self.wall)
         if after == before:
             if renews:
-                self.beats += (entry,)
+                self.beats += ((entry, None),)
             return before
         kind = Kind.UPDATED if status is before.status else KIND_OF[status]
         service = fold(after.spec.name)

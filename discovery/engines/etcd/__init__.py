@@ -89,7 +89,7 @@ class EtcdEngine:
             [self._agreement.put_back, self._agreement.tell_names, self._infos.tell],
             lambda write, by: self._writes.submit(write, by),
         )  # fmt: skip
-        registry.followers.insert(0, self._presence.follow_commit)
+        registry.followers.insert(0, self._presence.heard.follow)
         self._mirror = Mirror(
             etcd, layout, registry, clock, wall, self._on_key, self._on_decision, self._presence.read_again
         )
@@ -230,8 +230,8 @@ class EtcdEngine:
 
     def metrics(self) -> Sequence[Metric]:
         return metrics_of(
-            self._registry, self._mirror, self._writes, self._leadership, self._peers, self._infos,
-            lambda: self.not_ready() is None, self._presence.staleness, self._clock,
+            self._mirror, self._writes, self._leadership, self._peers, self._infos, self._presence,
+            lambda: self.not_ready() is None,
         )  # fmt: skip
 
     def stats(self) -> Mapping[str, Any]:
@@ -254,7 +254,7 @@ class EtcdEngine:
                 "skippedKeys": self._mirror.unreadable.times,
                 "unreadableKeys": len(self._mirror.unreadable),
                 "mended": self._upkeep.mended,
-                **nodes_shown(self._peers, self._infos, self._presence.suspected, self._clock()),
+                **nodes_shown(self._peers, self._infos, self._presence),
             }
         }
 

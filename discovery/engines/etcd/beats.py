@@ -65,10 +65,13 @@ def unpack(batch: bytes) -> tuple[float, array[int]]:
 
 
 class Heard:
-    """Whom this node has heard since its last batch, and whom a batch of another is about. `follow` is a follower of commits."""
+    """Whom this node has heard since its last batch, and whom a batch of another is about. `follow` is a follower of commits. `unknown`:
+    stands for the node that has heard whoever is new, until that is told.
+    """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, unknown: NodeStatus) -> None:
         self._registry = registry
+        self._unknown = unknown
         self._entries: dict[int, Entry] = {}  # by handle
         self._checks: dict[int, tuple[Entry, str]] = {}  # by handles of reports
         self._since: dict[int, float] = {}  # when, by handle
@@ -94,6 +97,7 @@ class Heard:
             if entry is None:  # a later event of this commit has removed it
                 continue
             if is_new:
+                entry.through = self._unknown
                 self._entries[handle_of(after)] = entry
             for check in after.spec.checks:
                 if check.kind == TTL:

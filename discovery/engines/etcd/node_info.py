@@ -41,8 +41,6 @@ class NodeInfos:
         self._key = self.layout.key("n", self.node)
         self._infos: dict[str, NodeInfo] = {}  # of the others
         self._told: tuple[int, Zones] | None = None  # the lease, and the zones that were put on it
-        self._compared: Zones | None = None
-        self._differences: dict[str, list[str]] = {}  # by node, as sentences
 
     async def tell(self, lease: int) -> None:
         """Again on another lease, or with other zones."""
@@ -57,10 +55,8 @@ class NodeInfos:
         if node == self.node:
             return
         self._infos.pop(node, None)
-        self._differences.pop(node, None)
         if change.value is not None:
-            self._infos[node] = info = _read(change.value)
-            self._compare(node, info)
+            self._infos[node] = _read(change.value)
 
     def version_of(self, node: str) -> str | None:
         """None: an older one, that does not tell."""
@@ -73,15 +69,9 @@ class NodeInfos:
 
     def differences(self) -> list[str]:
         """How the zones of nodes that are here differ from this one's."""
-        zones = self.own_zones()
-        if self._compared is not zones:
-            self._compared = zones
-            for node, info in self._infos.items():
-                self._compare(node, info)
-        return [each for node, found in self._differences.items() if not self.is_silent(node) for each in found]
-
-    def _compare(self, node: str, info: NodeInfo) -> None:
-        self._differences[node] = list(_differing(node, info.zones, _first(self.own_zones())))
+        mine = _first(self.own_zones())
+        there = [(node, info.zones) for node, info in self._infos.items() if not self.is_silent(node)]
+        return [each for node, theirs in there if theirs != mine for each in _differing(node, theirs, mine)]
 
 
 def _differing(node: str, theirs: Zones, mine: Zones) -> list[str]:

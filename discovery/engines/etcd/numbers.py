@@ -2,63 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from discovery.core.metric import Metric, Readings, counter, gauge
 from discovery.engines.etcd.leadership import Leadership
 from discovery.engines.etcd.mirror import Mirror
 from discovery.engines.etcd.node_info import NodeInfos
-from discovery.engines.etcd.peers import Peers, Staleness
-from discovery.engines.etcd.presence import NOBODY, Suspected, suspected
+from discovery.engines.etcd.peers import Peers
+from discovery.engines.etcd.presence import NOBODY, Presence
 from discovery.engines.etcd.writes import Writes
-from discovery.store.registry import Registry
 from discovery.store.service import NodeStatus
 
 
-def nodes_shown(
-    peers: Peers, node_infos: NodeInfos, held: Mapping[NodeStatus, Suspected], now: float
-) -> dict[str, Any]:
-    """`held`: as of the latest look, a flush ago at the most."""
+def nodes_shown(peers: Peers, node_infos: NodeInfos, presence: Presence) -> dict[str, Any]:
+    def held(status: NodeStatus) -> dict[str, Any]:
+        return presence.suspected.get(status, NOBODY)._asdict()
 
-    def shown(status: NodeStatus) -> dict[str, Any]:
-        return held.get(status, NOBODY)._asdict()
-
-    statuses = {status.node: status for status in peers.others}
+    shown = zip(peers.shown(presence.clock()), peers.others, strict=True)
     return {
-        "nodes": [
-            node | {"version": node_infos.version_of(node["node"]), "holds": shown(statuses[node["node"]])}
-            for node in peers.shown(now)
-        ],
-        "heldThroughUnknownNodes": shown(peers.unknown),
-        "heldHere": shown(peers.own),
+        "nodes": [node | {"version": node_infos.version_of(of.node), "holds": held(of)} for node, of in shown],
+        "heldThroughUnknownNodes": held(peers.unknown),
+        "heldHere": held(peers.own),
     }
 
 
 def metrics_of(
-    registry: Registry,
     mirror: Mirror,
     writes: Writes,
     leadership: Leadership,
     peers: Peers,
     node_infos: NodeInfos,
+    presence: Presence,
     writable: Callable[[], bool],
-    staleness: Staleness,
-    clock: Callable[[], float],
 ) -> Sequence[Metric]:
+    staleness = presence.staleness
+
     def nodes() -> Readings:
         silent = sum(status.silent for status in peers.others)
         return {("heard",): len(peers.others) - silent, ("silent",): silent}
 
-    async def held() -> Readings:
-        return {(): sum(each.instances for each in (await suspected(registry, clock)).values())}
+    def held() -> int:
+        return sum(each.instances for each in presence.suspected.values())
 
-    async def held_by_node() -> Readings:
-        found = await suspected(registry, clock)
-        return {(through.node,): each.instances for through, each in found.items()}
+    def held_by_node() -> Readings:
+        return {(through.node,): each.instances for through, each in presence.suspected.items()}
 
     def silent_for() -> Readings:
-        return {(node["node"],): node["silentForSeconds"] for node in peers.shown(clock()) if node["silent"]}
+        shown = peers.shown(presence.clock())
+        return {(node["node"],): node["silentForSeconds"] for node in shown if node["silent"]}
 
     def versions() -> Readings:
         return dict.fromkeys(node_infos.versions().items(), 1)
@@ -74,7 +66,7 @@ def metrics_of(
         counter("discovery_engine_skipped_keys", "Values that could not be read.", lambda: mirror.unreadable.times),
         gauge("discovery_engine_unreadable_keys", "Keys that cannot be read now.", lambda: len(mirror.unreadable)),
         Metric("gauge", "discovery_engine_other_nodes", "As this node hears them.", nodes, ("state",)),
-        Metric("gauge", "discovery_engine_held_instances", "Suspects, for their node is silent.", held),
+        gauge("discovery_engine_held_instances", "Suspects, for their node is silent.", held),
         Metric("gauge", "discovery_engine_held_by_node", "Of them, by silent node.", held_by_node, ("node",)),
         Metric("gauge", "discovery_engine_silent_seconds", "For how long a node is silent.", silent_for, ("node",)),
         Metric("gauge", "discovery_engine_node_info", "1, by node and version.", versions, ("node", "version")),

@@ -189,8 +189,8 @@ class Peers:
 
     @property
     def others(self) -> list[NodeStatus]:
-        """One for each node that is waited for."""
-        return [peer.status for peer in self._peers.values()]
+        """One for each node that is waited for, in the order of their names."""
+        return [peer.status for _, peer in sorted(self._peers.items())]
 
     def shown(self, now: float) -> list[dict[str, Any]]:
         """For /stats. `silentForSeconds`: null of one that is not silent."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from discovery.core.event import RESTORE, Commit, InstanceEvent
+from discovery.core.event import InstanceEvent
 from discovery.core.status import Status
 from discovery.engines.etcd.beats import GOODBYE, Heard, age, pack, unpack
 from discovery.engines.etcd.gateway import Etcd
@@ -64,7 +64,7 @@ class Presence:
 
     def __post_init__(self) -> None:
         self._key = self.layout.key("h", self.node)
-        self.heard = Heard(self.registry)
+        self.heard = Heard(self.registry, self.peers.unknown)
         self.staleness = Staleness(lambda: self.peers.flush)
         self.overrides = Overrides(
             self.registry,
@@ -210,15 +210,6 @@ class Presence:
             self.registry.staleness_changed()
         recovers = self.clock() - self.peers.own.since < self.registry.lease_ttl + self.registry.settings.grace
         self.registry.has_own_statuses = not fresh or recovers or self.peers.any_silent or len(self.overrides) > 0
-
-    def follow_commit(self, commit: Commit) -> None:
-        """Of whoever is new nobody knows yet through whom it is heard; `on_decision` tells."""
-        self.heard.follow(commit)
-        for event in commit.events:
-            if isinstance(event, InstanceEvent) and (event.before is None or commit.action == RESTORE):
-                entry = self.registry.find(event.instance.id)
-                if entry is not None:
-                    entry.through = self.peers.unknown
 
     def on_decision(self, decision: Decision) -> None:
         """As the watch brings it: whoever registers was heard by the node that wrote it, and may be heard only there from now on."""

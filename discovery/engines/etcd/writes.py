@@ -270,9 +270,7 @@ class Writes:
 
     def _conclude(self, each: Prepared) -> None:
         registry = self.registry
-        for entry in each.txn.beats:
-            self.beat(entry, None)
-        for entry, check in each.txn.reports:
+        for entry, check in each.txn.beats:
             self.beat(entry, check)
         if not each.txn.events:  # else they came with the events
             registry.note(each.txn.settled, each.txn.half_held)

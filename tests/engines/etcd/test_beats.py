@@ -31,7 +31,7 @@ def test_a_batch_is_read_as_it_was_written(sent: float, handles: list[int]) -> N
 @given(st.dictionaries(st.integers(0, 300), st.sets(st.integers(0, 30), min_size=1), max_size=8))
 def test_each_of_a_batch_is_renewed_as_long_ago_as_it_was_heard(by_age: dict[int, set[int]]) -> None:
     table = a_registry(max_instances=100)
-    heard = Heard(table)
+    heard = Heard(table, NodeStatus())
     table.followers.append(heard.follow)
     entries = [table.register(Registration.of("web", f"10.0.0.{number + 1}", 80), -100.0) for number in range(31)]
     _, words = unpack(pack(0.0, {age: [handle_of(entries[n].instance) for n in some] for age, some in by_age.items()}))
@@ -55,7 +55,7 @@ def test_octets_are_big_endian() -> None:
 
 def test_a_batch_renews_those_that_are_known_and_says_whether_one_is_no_suspect_any_more() -> None:
     table = a_registry()
-    heard = Heard(table)
+    heard = Heard(table, NodeStatus())
     table.followers.append(heard.follow)
     entry = table.register(Registration.of("Web", "10.0.0.1", 80), 0.0)
     through, other = NodeStatus("one"), NodeStatus("other")
@@ -73,7 +73,7 @@ def test_a_batch_renews_those_that_are_known_and_says_whether_one_is_no_suspect_
 
 def test_what_was_heard_is_taken_once_with_when_it_was_heard_here_and_can_be_given_back() -> None:
     table = a_registry()
-    heard = Heard(table)
+    heard = Heard(table, NodeStatus())
     entry = table.register(Registration.of("web", "10.0.0.1", 80), 0.0)
     handle = handle_of(entry.instance)
     heard.note(entry.instance, 1.0)
@@ -101,7 +101,7 @@ def test_the_handle_is_of_service_and_id_alone() -> None:
 
 def test_a_batch_that_comes_late_takes_nothing_back() -> None:
     table = a_registry()
-    heard = Heard(table)
+    heard = Heard(table, NodeStatus())
     table.followers.append(heard.follow)
     entry = table.register(Registration.of("web", "10.0.0.1", 80), 0.0)
     entry.lease.renew(9.0)
@@ -125,7 +125,7 @@ async def test_a_large_batch_leaves_the_event_loop_free_in_between() -> None:
         [],
         lambda write, by: asyncio.Future(),
     )
-    table.followers.append(presence.follow_commit)
+    table.followers.append(presence.heard.follow)
     entries = [
         table.register(Registration.of("web", f"10.0.{number >> 8}.{number & 255}", 80), 0.0) for number in range(5000)
     ]
