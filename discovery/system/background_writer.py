@@ -72,6 +72,7 @@ class BackgroundWriter(Generic[T]):
         self._overdue: asyncio.TimerHandle | None = None  # while a write is under way
         self._closing = False
         self._group_at = 0.0  # when the latest write began
+        self._slow_at = 0.0  # when the one began that was seen to be slow
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._groups: SimpleQueue[Sequence[T] | None] = SimpleQueue()
@@ -104,6 +105,10 @@ class BackgroundWriter(Generic[T]):
             return f"{self.file} cannot be written: {reason}; {self.meanwhile}. Is its disk full, read-only or away?"
         since = self._loop.time() - self._group_at
         if self._overdue is None or since < SLOW_SECONDS:
+            return None
+        # A process that stood still hears only afterwards that the write is done: at the first look nothing is said.
+        seen, self._slow_at = self._slow_at, self._group_at
+        if seen != self._group_at:
             return None
         return f"{self.file} is behind: {len(self._backlog):,} changes wait, for the disk has not answered for {since:.0f} s"
 

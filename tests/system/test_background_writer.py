@@ -276,6 +276,15 @@ async def test_a_disk_that_hangs_refuses_until_it_answers(file: FakeFile) -> Non
     await writer.close()
 
 
+async def test_a_process_that_was_not_run_for_a_while_does_not_blame_its_disk(
+    writer: BackgroundWriter[str], file: FakeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background_writer, "SLOW_SECONDS", 0.0)
+    await blocked(writer, file)
+    assert writer.trouble() is None, "that it is done may just not have been heard"
+    assert "is behind: 1 changes wait" in (writer.trouble() or "")
+
+
 async def test_patience_counts_for_one_write_and_not_for_the_time_between(
     writer: BackgroundWriter[str], file: FakeFile
 ) -> None:

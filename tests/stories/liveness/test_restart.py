@@ -155,7 +155,8 @@ def _live_a_while(server: Discovery, clients: Clients, since: float) -> None:
 
     until(all_have_beaten)
     told = [line for line in server.log if " WARNING " in line or " ERROR " in line]
-    assert not [line for line in told if "stood still" not in line], "as it does where others use all cores"
+    # The process stands still where others use all cores, and so does their disk.
+    assert not [line for line in told if "stood still" not in line and "the disk has not answered" not in line]
 
 
 def _check_answers(watch: Watch, restarts: list[float]) -> None:
