@@ -11,7 +11,7 @@ import { count, number, shown } from "../text.js";
 import { change, href, place } from "../url.js";
 
 const COLUMNS = [
-  { id: "name", title: "Zone" }, { id: "healthy", title: "Healthy" }, { id: "askers", title: "Askers" }, { id: "crossed", title: "Answers that crossed" }, { id: "limping", title: "Too few healthy here" },
+  { id: "name", title: "Zone" }, { id: "healthy", title: "Healthy" }, { id: "askers", title: "Askers" }, { id: "crossed", title: "Crossed" }, { id: "limping", title: "Too few healthy here" },
 ];
 
 export function Zones() {
