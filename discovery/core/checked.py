@@ -63,7 +63,7 @@ def whole_of(field: str, least: int, most: int, value: object) -> int:
 
 def seconds_of(field: str, least: float, most: float, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise InvalidField(field, f"must be a number of seconds from {least:g} to {most:g}")
+        raise InvalidField(field, f"must be a number of seconds from {least:g} to {most:.10g}")
     return float(value)
 
 

@@ -89,6 +89,11 @@ def test_a_field_that_there_is_not_is_named_with_those_there_are() -> None:
         Check.of({"tcp": True, "intervall": 5})
 
 
+def test_the_longest_time_is_told_in_digits() -> None:
+    with pytest.raises(InvalidField, match=r"from 1 to 2592000$"):
+        Check.of({"ttl": 5, "criticalAfter": 30 * 86400 + 1}, "checks[0]")
+
+
 @pytest.mark.parametrize("value", [{"tcp": True}, {"http": "/health", "interval": 30, "failures": 5}])
 def test_what_is_shown_can_be_sent_again(value: object) -> None:
     check = Check.of(value)
