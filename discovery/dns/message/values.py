@@ -236,7 +236,9 @@ class Answer(NamedTuple):
         )
 
     def after(self, aliases: Answer) -> Answer:
-        """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2), which stay in front."""
+        """The same answer at the end of a chain of aliases (RFC 1034 §3.6.2), which stay in front. What these explain counts where it
+        explains nothing.
+        """
         chain = aliases.answer
         return self._replace(
             answer=chain + self.answer,
@@ -244,6 +246,7 @@ class Answer(NamedTuple):
             aliases=len(chain),
             authoritative=True,  # AA speaks of the first name (RFC 1035 §4.1.1), which is ours even when the last one is delegated
             by_locality=self.by_locality or aliases.by_locality,
+            explanation=self.explanation or aliases.explanation,
         )
 
 

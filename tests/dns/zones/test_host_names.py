@@ -180,6 +180,14 @@ def test_rfc1034_4_3_2_an_alias_into_a_zone_of_ours_is_followed(
         assert bool(reply.authority) == (len(answer) == 1 and rtype != "CNAME")
 
 
+def test_where_the_records_are_is_told_too_where_the_alias_is_followed() -> None:
+    world = a_world(hot=True)
+    world.add("inward", "host.example.com", 80)
+    for _ in range(2):
+        [option] = world.ask("inward.svc.local", "SRV", edns=1232).options
+        assert option.text.endswith("SRV is at _inward._tcp.svc.local")
+
+
 def test_of_aliases_that_lead_inward_and_outward_each_is_answered_as_it_is() -> None:
     world = a_world(hot=True)
     world.add("both", "host.example.com", 80)
