@@ -21,7 +21,8 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Instance, Key
 from discovery.engines.etcd.messages import end_of
 from discovery.store.operations import Drain
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, cluster_of
+from discovery.store.registration import Deregister
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, cluster_of, to_register
 from tests.waiting import until
 
 SERVICES = 8
@@ -103,7 +104,7 @@ class Chaos:
         number = self.random.randrange(250)
         try:
             name = f"svc{self.random.randrange(SERVICES)}"
-            instance = await node.register(name, f"10.0.{number}.1", metadata={"n": number})
+            instance = await node.once(to_register(name, f"10.0.{number}.1", metadata={"n": number}))
         except DiscoveryError as error:
             self.done[f"register: {type(error).__name__}"] += 1
             return
@@ -144,7 +145,7 @@ class Chaos:
         id = self.random.choice(list(self.alive))
         self._stop_beating(id)
         try:
-            await self.random.choice(self._nodes).deregister(id)
+            await self.random.choice(self._nodes).once(Deregister(id, "chaos"))
         except DiscoveryError as error:
             self.done[f"deregister: {type(error).__name__}"] += 1
             self.unsure.add(id)
@@ -157,7 +158,7 @@ class Chaos:
             return
         id = self.random.choice(list(self.alive))
         try:
-            await self.random.choice(self._nodes).submit(Drain(id, self.random.random() < 0.5, "chaos"))
+            await self.random.choice(self._nodes).once(Drain(id, self.random.random() < 0.5, "chaos"))
         except DiscoveryError as error:
             self.done[f"drain: {type(error).__name__}"] += 1
         else:

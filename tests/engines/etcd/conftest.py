@@ -7,34 +7,42 @@ from pathlib import Path
 
 import pytest
 
-from discovery.engines.etcd import gateway, peers
+from discovery.engines import etcd as etcd_engine
+from discovery.engines.etcd import peers, presence, writes
 from discovery.engines.etcd.gateway import Etcd
+from tests.engines.etcd import cluster
 from tests.engines.etcd.cluster import EtcdCluster, Proxy, cluster_of
+from tests.waiting import LIMIT
 
 
 @pytest.fixture(autouse=True)
 def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing is cut off or killed, an etcd that gets no core for seconds is waited for: no node is away, nothing it knows is old."""
+    """An etcd that gets no core for seconds is waited for by a node that starts, and the key of a node that is cut off outlasts the test.
+    Where nothing is cut off or killed, no node is away, and nothing that it knows is old.
+    """
+    monkeypatch.setattr(etcd_engine, "_START_SECONDS", LIMIT)
+    monkeypatch.setattr(presence, "NODE_LEASE_SECONDS", 120)
     if "etcd" in request.fixturenames and not {"proxy", "three"} & set(request.fixturenames):
-        monkeypatch.setattr(gateway, "CALL_SECONDS", 20.0)
+        monkeypatch.setattr(cluster, "PATIENCE", 20.0)
+        monkeypatch.setattr(writes, "_ECHO_SECONDS", 20.0)
         monkeypatch.setattr(peers, "FLUSHES", 40)
 
 
 @pytest.fixture
 async def etcd(tmp_path: Path) -> AsyncIterator[EtcdCluster]:
-    async with cluster_of(tmp_path, 1) as cluster:
-        yield cluster
+    async with cluster_of(tmp_path, 1) as found:
+        yield found
 
 
 @pytest.fixture
 async def three(tmp_path: Path) -> AsyncIterator[EtcdCluster]:
-    async with cluster_of(tmp_path, 3) as cluster:
-        yield cluster
+    async with cluster_of(tmp_path, 3) as found:
+        yield found
 
 
 @pytest.fixture
 async def client(etcd: EtcdCluster) -> AsyncIterator[Etcd]:
-    client = Etcd(etcd.urls)
+    client = Etcd(etcd.urls, patience=LIMIT)
     await client.open()
     yield client
     await client.close()

@@ -19,7 +19,7 @@ from discovery.core.errors import DiscoveryError
 from discovery.core.instance import Key
 from discovery.store.errors import ServiceFull, UnknownInstance
 from discovery.store.registration import Deregister
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, cluster_of
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, cluster_of, to_register
 from tests.engines.etcd.linearizability import Call, is_linearizable, service_of
 from tests.waiting import until
 
@@ -87,9 +87,9 @@ class Histories:
         try:
             async with asyncio.timeout(PATIENCE):
                 if action == "register":
-                    await node.register(service, ip)
+                    await node.once(to_register(service, ip))
                 else:
-                    await node.submit(Deregister(Key(service, ip, 3000), "a test asks for it"))
+                    await node.once(Deregister(Key(service, ip, 3000), "a test asks for it"))
         except ServiceFull:
             return "full"
         except UnknownInstance:

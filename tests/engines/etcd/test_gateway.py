@@ -24,10 +24,10 @@ from discovery.engines.etcd.messages import (
     put,
     unchanged_since,
 )
-from tests.engines.etcd.cluster import EtcdCluster, Proxy, cluster_of
+from tests.engines.etcd.cluster import EtcdCluster, Proxy, answers, cluster_of
 from tests.ports import free_port
 from tests.programs import program
-from tests.waiting import until
+from tests.waiting import LIMIT, until
 
 
 async def test_a_transaction_takes_the_branch_that_its_comparison_says(client: Etcd) -> None:
@@ -101,13 +101,14 @@ async def test_a_watch_that_hears_nothing_ends(client: Etcd) -> None:
 
 
 async def test_a_member_that_is_away_or_slow_is_passed_over_for_the_next(etcd: EtcdCluster, proxy: Proxy) -> None:
-    client = Etcd([f"http://127.0.0.1:{free_port()}", proxy.url, etcd.members[0].url])
+    client = Etcd([f"http://127.0.0.1:{free_port()}", proxy.url, etcd.members[0].url], patience=LIMIT)
     await client.open()
     try:
         await client.range(b"a")
         assert client.endpoint == proxy.url
         proxy.blackhole()
-        await client.range(b"a")
+        client._patience = 1.0
+        await until(lambda: answers(client))
         assert client.endpoint == etcd.members[0].url
     finally:
         await client.close()
@@ -176,7 +177,8 @@ async def test_with_a_password_it_gets_a_token_and_a_new_one_when_that_ends(etcd
     ):
         await asyncio.to_thread(ctl, *(each for each in arguments if each not in ("--user", "")))
     nobody, wrong, right = (
-        Etcd(etcd.urls, credentials) for credentials in (None, Credentials("reg", "no"), Credentials("reg", "word"))
+        Etcd(etcd.urls, credentials, patience=LIMIT)
+        for credentials in (None, Credentials("reg", "no"), Credentials("reg", "word"))
     )
     for each in (nobody, wrong, right):
         await each.open()
@@ -234,7 +236,7 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path) -> No
         etcd_ca=tmp_path / "ca.pem", etcd_cert=tmp_path / "node.pem", etcd_key=tmp_path / "node.key"
     )
     stranger = EtcdSettings(etcd_ca=tmp_path / "ca.pem")
-    client, other = Etcd([url], tls=settings.tls()), Etcd([url], tls=stranger.tls())
+    client, other = Etcd([url], tls=settings.tls(), patience=LIMIT), Etcd([url], tls=stranger.tls(), patience=LIMIT)
     await client.open()
     await other.open()
     try:
@@ -252,7 +254,7 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path) -> No
             await other.range(b"a")
         for kind in ("pem", "key"):  # which etcd reads at each handshake
             (tmp_path / f"expired.{kind}").replace(tmp_path / f"server.{kind}")
-        late = Etcd([url], tls=settings.tls())
+        late = Etcd([url], tls=settings.tls(), patience=LIMIT)
         await late.open()
         try:
             with pytest.raises(EtcdAway, match="certificate has expired"):
@@ -269,7 +271,7 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path) -> No
 
 async def test_a_full_etcd_is_told_from_one_that_is_away(tmp_path: Path) -> None:
     async with cluster_of(tmp_path, 1, "--quota-backend-bytes", "200000") as cluster:
-        client = Etcd(cluster.urls)
+        client = Etcd(cluster.urls, patience=LIMIT)
         await client.open()
 
         async def fill() -> None:

@@ -12,7 +12,7 @@ from tests.waiting import until
 
 
 async def test_what_one_node_registers_all_have_with_the_same_index(etcd: EtcdCluster) -> None:
-    async with nodes_of(etcd, 3) as nodes:
+    async with nodes_of(etcd, 3, ttl=600.0) as nodes:
         instance = await nodes[0].register("web", "10.0.0.1", tags=["blue"], metadata={"version": 2**70})
         await until(lambda: all(node.state == {instance.id: instance} for node in nodes))
         assert len({node.registry.index for node in nodes}) == 1
@@ -23,7 +23,7 @@ async def test_what_one_node_registers_all_have_with_the_same_index(etcd: EtcdCl
 
 
 async def test_40_racers_on_four_nodes_for_ten_places_get_exactly_ten(etcd: EtcdCluster) -> None:
-    async with nodes_of(etcd, 4) as nodes:
+    async with nodes_of(etcd, 4, ttl=600.0) as nodes:
         for number in range(20):
             name = f"svc{number}"
             results = await asyncio.gather(
@@ -38,7 +38,7 @@ async def test_40_racers_on_four_nodes_for_ten_places_get_exactly_ten(etcd: Etcd
 
 async def test_what_one_node_registers_another_has_at_once_and_not_with_the_next_batch(etcd: EtcdCluster) -> None:
     batch = 10.0
-    async with nodes_of(etcd, 2, ttl=60.0, flush=batch) as (near, far):
+    async with nodes_of(etcd, 2, ttl=600.0, flush=batch) as (near, far):
         arrived: dict[int, float] = {}
 
         def note(commit: Commit) -> None:

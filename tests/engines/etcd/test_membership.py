@@ -127,7 +127,7 @@ async def test_the_index_does_not_go_back_when_the_last_that_happened_was_somebo
 async def test_a_registry_of_which_nothing_is_left_begins_again_above_its_index_and_running_nodes_follow(
     etcd: EtcdCluster, client: Etcd, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with nodes_of(etcd, 1, folder=tmp_path, ttl=60.0) as (node,):
+    async with nodes_of(etcd, 1, folder=tmp_path, ttl=600.0) as (node,):
         await node.register("web", "10.0.0.1")
         before = node.registry.index
         await until(lambda: membership.read(tmp_path) is not None)
@@ -154,7 +154,7 @@ async def test_a_registry_of_which_nothing_is_left_begins_again_above_its_index_
 async def test_a_node_that_finds_another_registry_where_its_own_was_says_which_and_keeps_out_of_it(
     etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+    async with nodes_of(etcd, 1, ttl=600.0) as (node,):
         await node.register("web", "10.0.0.1")
         mine = node.engine.stats()["engine"]["cluster"]
         wiped(etcd)
@@ -182,7 +182,7 @@ def wiped(etcd: EtcdCluster) -> None:
 async def test_a_node_that_knows_its_registry_starts_though_the_configuration_cannot_be_read(
     etcd: EtcdCluster, client: Etcd, tmp_path: Path
 ) -> None:
-    node = Node("a", etcd.urls, folder=tmp_path, ttl=60.0)
+    node = Node("a", etcd.urls, folder=tmp_path, ttl=600.0)
     await node.start()
     kept = await node.register("web", "10.0.0.1")
     await node.stop()
@@ -190,7 +190,7 @@ async def test_a_node_that_knows_its_registry_starts_though_the_configuration_ca
     await client.txn([], [put(b"reg/conf", b"{")])
     async with nodes_of(etcd, 1, folder=tmp_path) as (again,):
         assert again.served("web") == {"10.0.0.1"}
-        assert again.registry.lease_ttl == 60.0
+        assert again.registry.lease_ttl == 600.0
         assert again.registry.index > node.registry.index
         assert "reg/conf" in said(again.engine)
         assert (await again.register("web", "10.0.0.2")).id != kept.id

@@ -14,7 +14,7 @@ from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import put
-from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said
+from tests.engines.etcd.cluster import EtcdCluster, Node, clock, nodes_of, said
 from tests.waiting import until
 
 
@@ -38,7 +38,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_one_id_for_two_services_by_an_older_node_stops_nobody(
     etcd: EtcdCluster, client: Etcd, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
+    async with nodes_of(etcd, 2, ttl=600.0) as (near, far):
         mine = await near.register("web", "10.0.0.1", id="mine")
         await by_an_older_node(client, Instance("mine", time.time(), Registration.of("api", "10.0.0.2", 80)))
         other = await far.register("api", "10.0.0.3")
@@ -55,7 +55,7 @@ def forgets_to_remove(node: Node, name: str) -> Instance:
     """A defect: this node has an instance that is not in etcd."""
     ghost = Instance(new_id(), time.time(), Registration.of(name, "10.0.0.9", 80))
     commit = registers(ghost)._replace(index=node.registry.index + 1)
-    node.registry.change(commit, time.monotonic())
+    node.registry.change(commit, clock())
     node.registry.publish(commit.index)
     return ghost
 
@@ -63,7 +63,7 @@ def forgets_to_remove(node: Node, name: str) -> Instance:
 async def test_a_node_that_missed_something_reads_the_service_again(
     etcd: EtcdCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
+    async with nodes_of(etcd, 2, ttl=600.0) as (near, far):
         await near.register("web", "10.0.0.1")
         await until(lambda: far.state == near.state)
         ghost = forgets_to_remove(far, "web")
@@ -81,7 +81,7 @@ async def test_a_node_that_missed_something_reads_the_service_again(
 async def test_the_leader_puts_the_keys_of_ids_that_an_older_node_left_out_and_removes_those_it_left(
     etcd: EtcdCluster, client: Etcd
 ) -> None:
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+    async with nodes_of(etcd, 1, ttl=600.0) as (node,):
         await node.register("web", "10.0.0.1")
         await by_an_older_node(client, Instance("mine", time.time(), Registration.of("api", "10.0.0.2", 80)))
         await until(lambda: "mine" in node.state)

@@ -39,7 +39,7 @@ def test_a_newer_nodes_settings_stay_in_the_configuration_that_an_older_one_chan
 async def test_fields_that_are_not_known_stay_when_an_older_node_writes_the_instance(
     etcd: EtcdCluster, client: Etcd
 ) -> None:
-    async with nodes_of(etcd, 2, ttl=60.0) as (near, far):
+    async with nodes_of(etcd, 2, ttl=600.0) as (near, far):
         instance = await near.register("web", "10.0.0.1")
         key = f"reg/i/web/{instance.id}"
         shown = await value(client, key)
@@ -59,7 +59,7 @@ async def test_fields_that_are_not_known_stay_when_an_older_node_writes_the_inst
         assert decision["events"][0]["after"]["region"] == "eu", "newer nodes apply what stands there"
         await near.register("web", "10.0.0.1", metadata={"a": 2})
         assert (await value(client, key))["region"] == "eu"
-        third = Node("third", etcd.urls, ttl=60.0)
+        third = Node("third", etcd.urls, ttl=600.0)
         await third.start()
         await third.submit(Drain(instance.spec.key, False, "a test"))
         assert (await value(client, key))["options"]["color"] == "blue"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -12,7 +11,7 @@ from discovery.engines.etcd.gateway import CALL_SECONDS
 from discovery.engines.etcd.messages import EtcdAway
 from discovery.engines.etcd.presence import Presence
 from discovery.store.errors import EngineAway
-from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of
+from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, clock, nodes_of, to_register
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -31,25 +30,25 @@ async def test_while_all_of_etcd_is_away_reads_go_on_and_afterwards_exactly_the_
         for i, key in enumerate(dead):
             nodes[i % 3].beats.discard(key)
         left = {key.ip for key in keys[20:]}
-        ends = time.monotonic() + 10
-        while time.monotonic() < ends:
+        ends = clock() + 10
+        while clock() < ends:
             assert all(left <= node.served("web") for node in nodes)
             await asyncio.sleep(0.1)
         assert all(node.engine.not_ready() for node in nodes)
         with pytest.raises(EngineAway):
-            await nodes[0].register("other", "10.9.9.9")
+            await nodes[0].once(to_register("other", "10.9.9.9"))
         await three.start()
         await until(lambda: all(node.engine.not_ready() is None for node in nodes))
-        healed = time.monotonic()
+        healed = clock()
 
         def exact() -> bool:
             assert all(left <= node.served("web") for node in nodes), "nobody healthy was lost"
             return all(node.served("web") == left and len(node.registry) == 40 for node in nodes)
 
         await until(exact)
-        print(f"exactly the 20 dead gone {time.monotonic() - healed:.1f} s after etcd was back")
-        ends = time.monotonic() + TTL
-        while time.monotonic() < ends:
+        print(f"exactly the 20 dead gone {clock() - healed:.1f} s after etcd was back")
+        ends = clock() + TTL
+        while clock() < ends:
             assert exact()
             await asyncio.sleep(0.1)
 
@@ -70,7 +69,7 @@ async def test_a_node_that_has_read_all_and_gets_its_leases_late_has_each_instan
 ) -> None:
     late, renew = EtcdAway("no etcd member answers"), Presence.renew_leases
     late.is_late = True
-    async with nodes_of(etcd, 1) as (first,):
+    async with nodes_of(etcd, 1, ttl=600.0) as (first,):
         instance = await first.register("web", "10.0.0.1")
         answers = iter([late])
 
@@ -79,7 +78,7 @@ async def test_a_node_that_has_read_all_and_gets_its_leases_late_has_each_instan
                 raise error
             await renew(presence)
 
-        node = Node("late", etcd.urls)
+        node = Node("late", etcd.urls, ttl=600.0)
         with monkeypatch.context() as patch:
             patch.setattr(Presence, "renew_leases", renewed)
             await node.start()

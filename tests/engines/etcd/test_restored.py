@@ -14,7 +14,7 @@ async def test_a_node_that_was_cut_off_all_the_while_notices_that_etcd_is_anothe
     etcd: EtcdCluster, proxy: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     backup = etcd.members[0].folder.with_suffix(".snapshot")
-    async with nodes_of(etcd, 1, ttl=60.0, flush=0.1) as (node,), nodes_of(proxy, 1, ttl=60.0) as (away,):
+    async with nodes_of(etcd, 1, ttl=600.0, flush=0.1) as (node,), nodes_of(proxy, 1, ttl=600.0) as (away,):
         kept = await node.register("web", "10.0.0.1")
         await until(lambda: kept.id in away.state)
         etcd.back_up(backup)

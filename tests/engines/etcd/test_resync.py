@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ import pytest
 from discovery.core import codec, exact_json
 from discovery.core.event import Commit
 from discovery.core.instance import Instance, Registration
+from discovery.engines.etcd import following
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import Changes, delete_all, put
 from discovery.store.log import Compacted
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, clock, nodes_of
 from tests.waiting import until
 
 # Instances that the node has missed, a few to a service; keys of one of etcd's transactions.
@@ -37,9 +39,9 @@ async def fill(etcd: Etcd) -> None:
 async def test_a_large_resync_is_seen_once_when_it_is_whole_and_holds_nobody_up(
     etcd: EtcdCluster, client: Etcd, proxy: Proxy
 ) -> None:
-    away = Node("away", [proxy.url], ttl=60.0)
+    away = Node("away", [proxy.url], ttl=600.0)
     try:
-        async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+        async with nodes_of(etcd, 1, ttl=600.0) as (node,):
             await away.start()
             first = await node.register("first", "10.9.0.1")
             await until(lambda: first.id in away.state)
@@ -85,7 +87,7 @@ async def test_a_large_resync_is_seen_once_when_it_is_whole_and_holds_nobody_up(
 async def test_a_resync_larger_than_the_log_is_a_reset_and_one_that_was_cut_is_begun_again(
     etcd: EtcdCluster, client: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+    async with nodes_of(etcd, 1, ttl=600.0) as (node,):
         mirror, registry = node.engine._mirror, node.registry
         monkeypatch.setattr(registry.log, "_max_events", 2 * AT_ONCE)
         await node.register("first", "10.9.0.1")
@@ -113,7 +115,7 @@ async def test_a_resync_larger_than_the_log_is_a_reset_and_one_that_was_cut_is_b
         await fill(client)
         monkeypatch.setattr(mirror, "take", take)
         filled.set()
-        await until(lambda: len(registry) == MISSED + 1 and not registry.is_ahead, 30)
+        await until(lambda: len(registry) == MISSED + 1 and not registry.is_ahead)
         [(number, is_ahead, index)] = halves
         assert MISSED / 2 < number < MISSED
         assert (is_ahead, index) == (True, seen), "nobody has seen half of it"
@@ -133,7 +135,7 @@ async def test_while_a_revision_is_applied_in_pieces_nobody_decides_on_half_of_i
     etcd: EtcdCluster, client: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A decision that cannot be read, so that its keys are applied one by one: what it compares is known when they all are."""
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+    async with nodes_of(etcd, 1, ttl=600.0) as (node,):
         await node.register("first", "10.9.0.1")
         mirror, version = node.engine._mirror, node.engine._mirror.layout.version("svc-0")
         pieces, seen = mirror.change_in_pieces, list[int | None]()
@@ -156,9 +158,19 @@ async def test_a_node_that_missed_compacted_history_reads_all_again_and_is_fresh
 ) -> None:
     """A batch of its own that is found then comes too early; and of the others' there is only the latest."""
     while_behind, judged_from = list[str | None](), list[float]()
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,), nodes_of(proxy, 1, ttl=60.0) as (away,):
+    async with nodes_of(etcd, 1, ttl=600.0) as (node,), nodes_of(proxy, 1, ttl=600.0) as (away,):
         mirror, peers = away.engine._mirror, away.engine._peers
         read_all, pieces, sync = mirror.reader.read_all, mirror.change_in_pieces, mirror.sync
+        watched, order = away.engine._following._watched, list[str]()
+
+        class Pauses(tuple[float, ...]):
+            def __getitem__(self, number: Any) -> Any:
+                order.append("it waits")
+                return super().__getitem__(number)
+
+        def follows() -> AsyncGenerator[Changes, None]:
+            order.append("it follows")
+            return watched()
 
         async def read_own_batch(*given: Any) -> Any:
             await away.engine._presence.flush()
@@ -170,6 +182,7 @@ async def test_a_node_that_missed_compacted_history_reads_all_again_and_is_fresh
 
         async def synced() -> None:
             await sync()
+            order.append("all is read")
             judged_from.append(min(status.since for status in (peers.own, *peers.others)))
 
         stays, goes = [await node.register("web", f"10.0.0.{number}") for number in (1, 2)]
@@ -177,12 +190,14 @@ async def test_a_node_that_missed_compacted_history_reads_all_again_and_is_fresh
         monkeypatch.setattr(mirror.reader, "read_all", read_own_batch)
         monkeypatch.setattr(mirror, "change_in_pieces", look)
         monkeypatch.setattr(mirror, "sync", synced)
+        monkeypatch.setattr(away.engine._following, "_watched", follows)
+        monkeypatch.setattr(following, "_RETRY_SECONDS", Pauses(following._RETRY_SECONDS))
         proxy.cut()
         await until(lambda: away.engine.not_ready())
         await node.deregister(goes.id)
         comes = await node.register("web", "10.0.0.3")
         await client.call("kv/compaction", {"revision": node.engine._mirror.revision})
-        healed = time.monotonic()
+        healed = clock()
         proxy.heal()
         await until(lambda: away.engine.not_ready() is None)
         assert away.state.keys() == {stays.id, comes.id}
@@ -191,6 +206,7 @@ async def test_a_node_that_missed_compacted_history_reads_all_again_and_is_fresh
         assert "has not told this node" in (while_behind[0] or "it was ready")
         assert judged_from[0] > healed
         last = await node.register("web", "10.0.0.4")
-        await until(lambda: last.id in away.state, 0.5)  # it follows at once, however long it could not
+        await until(lambda: last.id in away.state)
+        assert order[order.index("all is read") + 1] == "it follows", "at once, however long it could not"
         assert away.state == node.state
         assert away.registry.index == node.registry.index

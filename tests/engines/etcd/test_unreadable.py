@@ -15,7 +15,7 @@ from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import delete, put
 from discovery.engines.etcd.unreadable import KeyUnreadable
 from discovery.store.operations import Drain, Maintain, RevokeToken
-from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said, to_register
 from tests.mutated import mutations
 from tests.waiting import until
 
@@ -46,7 +46,7 @@ async def test_whatever_stands_in_any_field_of_any_key_stops_no_node_neither_one
     etcd: EtcdCluster, client: Etcd, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "discovery")  # thousands of lines otherwise
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+    async with nodes_of(etcd, 1, ttl=600.0) as (node,):
         web = await node.register("web", "10.0.0.1", metadata={"a": [1]}, tags=["x"], ports={"http": 80})
         await node.register("stays", "10.0.0.9")
         await node.submit(Maintain(Scope("web"), Window("upgrade", node.wall() + 600, "ops")))
@@ -67,7 +67,7 @@ async def test_whatever_stands_in_any_field_of_any_key_stops_no_node_neither_one
             path = f"reg/{key}".encode()
             found = [b"", b"{", b"\xff", b"99999", *map(exact_json.dumps, mutations(value))]
             if key == "conf":  # what it says is done, of another format, cluster or ttl too: the page has it
-                found = [each for each in found if b'"format":1,' in each and b'"ttl":60.0' in each]
+                found = [each for each in found if b'"format":1,' in each and b'"ttl":600.0' in each]
             for start in range(0, len(found), 20):
                 for octets in found[start : start + 20]:
                     more = [put(version, b"")] if key == "commit" else []
@@ -77,7 +77,7 @@ async def test_whatever_stands_in_any_field_of_any_key_stops_no_node_neither_one
             assert not fails
             assert {"stays", "web"} >= node.registry.services.keys() >= {"stays"}
             if key != "conf":
-                late = Node("late", etcd.urls, ttl=60.0)
+                late = Node("late", etcd.urls, ttl=600.0)
                 await late.start()
                 assert late.served("stays") == {"10.0.0.9"}
                 await late.stop()
@@ -92,7 +92,7 @@ async def test_whatever_stands_in_any_field_of_any_key_stops_no_node_neither_one
 
 
 async def test_what_was_read_last_holds_until_the_key_is_repaired_or_deleted(etcd: EtcdCluster, client: Etcd) -> None:
-    async with nodes_of(etcd, 2, ttl=60.0) as (node, other):
+    async with nodes_of(etcd, 2, ttl=600.0) as (node, other):
         one, two = [await node.register("web", f"10.0.0.{number}") for number in (1, 2)]
         await node.register("quiet", "10.0.0.3")
         await node.submit(Maintain(Scope("quiet"), Window("upgrade", node.wall() + 600, "ops")))
@@ -105,7 +105,7 @@ async def test_what_was_read_last_holds_until_the_key_is_repaired_or_deleted(etc
             f"r/{SHA256.hex()}": 7,
         }
         await seen(await write(client, values), node, other)
-        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
+        async with nodes_of(etcd, 1, ttl=600.0) as (late,):
             for each in (node, other):
                 for again in (each.engine._mirror.sync, each.engine._upkeep.compare):
                     assert each.served("web") == {"10.0.0.1", "10.0.0.2"}, "the watch, a resync, the comparison"
@@ -139,7 +139,7 @@ async def test_nobody_registers_at_the_address_or_the_id_of_such_a_key_and_who_i
     etcd: EtcdCluster,
     client: Etcd,
 ) -> None:
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+    async with nodes_of(etcd, 1, ttl=600.0) as (node,):
         known = await node.register("web", "10.0.0.1")
         values = {
             "i/web/never": shown(known, id="never", ip="10.0.0.2", status="hovering"),
@@ -148,7 +148,7 @@ async def test_nobody_registers_at_the_address_or_the_id_of_such_a_key_and_who_i
         await seen(await write(client, values), node)
         for ip, more in (("10.0.0.2", {}), ("10.0.0.3", {"id": "never"}), ("10.0.0.1", {"metadata": {"a": 1}})):
             with pytest.raises(KeyUnreadable, match=r"the key reg/i/web/.* in etcd cannot be read"):
-                await node.register("web", ip, **more)
+                await node.once(to_register("web", ip, **more))
         assert (await node.register("web", "10.0.0.1")).id == known.id, "nothing new is a sign of life"
         await node.register("web", "10.0.0.4")
         await node.deregister(known.id)
@@ -162,10 +162,10 @@ async def test_who_registers_where_the_address_cannot_be_told_is_the_same_at_all
     etcd: EtcdCluster, client: Etcd
 ) -> None:
     """A node that has begun since does not know who was there; the others hold what they read last."""
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+    async with nodes_of(etcd, 1, ttl=600.0) as (node,):
         known = await node.register("web", "10.0.0.1")
         await seen(await write(client, {f"i/web/{known.id}": b"?"}), node)
-        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
+        async with nodes_of(etcd, 1, ttl=600.0) as (late,):
             new = await late.register("web", "10.0.0.1")
             await until(lambda: node.state == late.state == {new.id: new})
             await until(lambda: "fit" not in said(node.engine))
@@ -184,7 +184,7 @@ async def test_the_keys_of_a_decision_that_cannot_be_read_are_applied_as_if_by_h
         found["events"][0]["kind"] = "teleported"
         return found
 
-    async with nodes_of(etcd, 2, ttl=60.0) as (node, other):
+    async with nodes_of(etcd, 2, ttl=600.0) as (node, other):
         first = await node.register("web", "10.0.0.1")
         monkeypatch.setattr(codec, "of_commit", newer)
         second = await node.register("web", "10.0.0.2", metadata={"a": 1})
@@ -201,11 +201,11 @@ async def test_the_keys_of_a_decision_that_cannot_be_read_are_applied_as_if_by_h
 async def test_of_two_that_somebody_has_put_at_one_address_or_under_one_id_the_elder_stays(
     etcd: EtcdCluster, client: Etcd
 ) -> None:
-    async with nodes_of(etcd, 1, ttl=60.0) as (node,):
+    async with nodes_of(etcd, 1, ttl=600.0) as (node,):
         known = await node.register("web", "10.0.0.1")
         values = {"i/web/double": shown(known, id="double"), f"i/api/{known.id}": shown(known, name="api")}
         await seen(await write(client, values), node)
-        async with nodes_of(etcd, 1, ttl=60.0) as (late,):
+        async with nodes_of(etcd, 1, ttl=600.0) as (late,):
             for each in (node, late):
                 for again in (each.engine._upkeep.compare, each.engine._mirror.sync):
                     assert each.state == {known.id: known}
