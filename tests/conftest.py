@@ -6,18 +6,18 @@ worker (tests/run). The longest files come first, so that in the end no worker h
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import gc
 import signal
-from collections.abc import Callable
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import tests.examples  # noqa: F401 - the profiles
-from tests.waiting import pass_over_stalls
+from tests.patient import PatientLoop
 
 # Where a shell starts pytest in the background, SIGINT is ignored, by every program that tests start too; some are sent it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -105,6 +105,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--part", choices=("pure", "others"), help="those that start no program, or all others")
 
 
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    return {"patient": PatientLoop}
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Of a run that would deselect them all, files need not even be read."""
     if collection_path.suffix != ".py":
@@ -130,12 +134,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if _within_tests(item.path).startswith(ALONE):
             item.add_marker(pytest.mark.alone)
     items.sort(key=lambda item: _turn(_within_tests(item.path)))
-
-
-@pytest.fixture
-async def stall_proof() -> Callable[[], float]:
-    """The loop's clock, for tests in one process whose limits are short: see `pass_over_stalls`."""
-    return pass_over_stalls(asyncio.get_running_loop())
 
 
 def pytest_collection_finish() -> None:

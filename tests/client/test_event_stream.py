@@ -23,8 +23,6 @@ from discovery.client import (
 )
 from tests.client.servers import Answer, answering, nobody, silent
 
-pytestmark = pytest.mark.usefixtures("stall_proof")
-
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:

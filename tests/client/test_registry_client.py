@@ -15,8 +15,6 @@ from discovery.client import NotARegistry, Refused, RegistryClient, RegistryErro
 from tests.client.servers import STRANGE, answering, mutants, nobody, saying, silent
 from tests.examples import examples
 
-pytestmark = pytest.mark.usefixtures("stall_proof")
-
 
 def json(content: Any, status: int = 200, **headers: str) -> web.Response:
     return web.json_response(content, status=status, headers=headers)

@@ -24,8 +24,6 @@ from tests.client.fake_registry import FakeRegistry
 from tests.client.servers import nobody
 from tests.waiting import until
 
-pytestmark = pytest.mark.usefixtures("stall_proof")
-
 API = "GET /resolve/api"
 EVENTS = "GET /events"
 

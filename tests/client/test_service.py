@@ -15,8 +15,6 @@ from tests.client.fake_registry import FakeRegistry
 from tests.client.servers import nobody, silent
 from tests.stories.process import Discovery, environment, running
 
-pytestmark = pytest.mark.usefixtures("stall_proof")
-
 REGISTER, BEAT = "POST /register", "POST /heartbeat"
 SOON = 20  # milliseconds between two beats
 

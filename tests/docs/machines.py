@@ -48,7 +48,8 @@ class Machine:
         self.address = ADDRESSES[name]
         self.folder = folder
         self._enter = enter
-        self._environment = {"PATH": path, "HOME": "/run", "LC_ALL": "C.UTF-8"}
+        patient = {"ETCDCTL_COMMAND_TIMEOUT": "30s", "ETCDCTL_DIAL_TIMEOUT": "30s"}
+        self._environment = {"PATH": path, "HOME": "/run", "LC_ALL": "C.UTF-8", **patient}
 
     def __call__(self, script: str, *, limit: float = LIMIT) -> str:
         """What it prints. The whole script must succeed, each command of it (`set -e`)."""

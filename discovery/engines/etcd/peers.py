@@ -90,13 +90,13 @@ _LONGEST_LEASE = 3700.0
 
 
 class Peer:
-    """`last`: when its latest batch came. `silent_since`: None while it is heard."""
+    """`last`: when it was heard last. `told`: it has told of all heartbeats until then. `silent_since`: None while it is heard."""
 
-    __slots__ = ("last", "silent_since", "status")
+    __slots__ = ("last", "silent_since", "status", "told")
 
     def __init__(self, node: str, now: float) -> None:
         self.status = NodeStatus(node)
-        self.last = now
+        self.last = self.told = now
         self.silent_since: float | None = None
 
 
@@ -129,12 +129,20 @@ class Peers:
             status.since = now
 
     def heard(self, node: str, now: float) -> NodeStatus:
-        """A batch of it has come."""
+        """A batch of it has come. Of some that were held up and come together, the first does not tell what the others will."""
+        status = self.wrote(node, now)
+        peer, news = self._peers[node], _KNOWN_FLUSHES * self.flush
+        peer.told = max(now - FLUSHES * self.flush, min(now, peer.told + news))
+        status.until = peer.told + news
+        return status
+
+    def wrote(self, node: str, now: float) -> NodeStatus:
+        """A write of it has come, which tells of no heartbeats."""
         peer = self._peers.get(node)
         if peer is None:
             peer = self._peers[node] = Peer(node, now)
+            peer.status.until = now
         peer.last = now
-        peer.status.until = now + _KNOWN_FLUSHES * self.flush
         return peer.status
 
     def gone(self, node: str) -> bool:
@@ -174,7 +182,7 @@ class Peers:
         statuses = [self.own, *(peer.status for peer in self._peers.values())]
         self.unknown.silent = self.any_silent
         self.unknown.since = max(self.unknown.since, *(status.since for status in statuses))
-        oldest = min((peer.last for peer in self._peers.values()), default=float("inf"))
+        oldest = min((peer.told for peer in self._peers.values()), default=float("inf"))
         self.unknown.until = min(self.own.until, oldest + _UNKNOWN_FLUSHES * self.flush)
 
     def is_silent(self, node: str) -> bool:

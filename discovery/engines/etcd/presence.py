@@ -219,7 +219,7 @@ class Presence:
         if not seen or not decision.node:
             return
         own = decision.node == self.node
-        through = self.peers.own if own else self.peers.heard(decision.node, self.clock())
+        through = self.peers.own if own else self.peers.wrote(decision.node, self.clock())
         for id in seen:
             if (entry := self.registry.find(id)) is not None:
                 entry.through = through

@@ -21,8 +21,6 @@ from tests.dns.sockets import Served, ask_udp, connected, framed, serving
 from tests.dns.world import World, data, make_query, outcome
 from tests.waiting import until
 
-pytestmark = pytest.mark.usefixtures("stall_proof")
-
 
 @pytest.fixture(name="world")
 def _world() -> World:

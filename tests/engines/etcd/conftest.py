@@ -17,11 +17,12 @@ from tests.waiting import LIMIT
 
 @pytest.fixture(autouse=True)
 def _patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An etcd that gets no core for seconds is waited for by a node that starts, and the key of a node that is cut off outlasts the test.
-    Where nothing is cut off or killed, no node is away, and nothing that it knows is old.
+    """An etcd that gets no core for seconds is waited for by a node that starts. The key of a node that is cut off outlasts the test; where
+    nothing is cut off or killed, no node is away, and nothing that it knows is old.
     """
     monkeypatch.setattr(etcd_engine, "_START_SECONDS", LIMIT)
-    monkeypatch.setattr(presence, "NODE_LEASE_SECONDS", 120)
+    if "proxy" in request.fixturenames:
+        monkeypatch.setattr(presence, "NODE_LEASE_SECONDS", 120)
     if "etcd" in request.fixturenames and not {"proxy", "three"} & set(request.fixturenames):
         monkeypatch.setattr(cluster, "PATIENCE", 20.0)
         monkeypatch.setattr(writes, "_ECHO_SECONDS", 20.0)

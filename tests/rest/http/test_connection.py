@@ -123,7 +123,6 @@ async def test_replies_nobody_reads_stop_the_work() -> None:
     assert shown / 7 < 500, "of 1,000 asked for, what the kernel's buffers hold and a little more"
 
 
-@pytest.mark.usefixtures("stall_proof")
 @pytest.mark.parametrize("sent", [b"POST /heart", heartbeat()[:60], RESOLVE[:-2], HEALTH[:-2], b""])
 async def test_a_server_stops_at_once_while_half_a_head_is_held(sent: bytes) -> None:
     async with asyncio.timeout(2):  # less than SHUTDOWN_SECONDS

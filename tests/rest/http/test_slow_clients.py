@@ -10,7 +10,7 @@ import contextlib
 import gc
 import socket
 import tracemalloc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -50,10 +50,11 @@ UNFINISHED = [
 
 
 @pytest.fixture(autouse=True)
-def _short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, stall_proof: Callable[[], float]) -> None:
+async def _short(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for whoever is not to be cut off (`unhurried`). Nobody is late because the process was not run for a while."""
-    monkeypatch.setattr(connection, "monotonic", stall_proof)
-    monkeypatch.setattr(receiving, "monotonic", stall_proof)
+    clock = asyncio.get_running_loop().time
+    monkeypatch.setattr(connection, "monotonic", clock)
+    monkeypatch.setattr(receiving, "monotonic", clock)
     if "unhurried" not in request.fixturenames:
         for phase, seconds in ((Phase.HEAD, HEAD), (Phase.BODY, BODY), (Phase.READ, READ)):
             monkeypatch.setitem(SECONDS, phase, seconds)

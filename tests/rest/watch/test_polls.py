@@ -22,8 +22,6 @@ from tests.rest.watch.making import Watched, quiet
 from tests.store.making import ALL, START, TTL, WALL
 from tests.waiting import until
 
-pytestmark = pytest.mark.usefixtures("stall_proof")
-
 KEY = Key("web", "10.0.0.1", 80)
 
 

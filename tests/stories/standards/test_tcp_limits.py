@@ -16,8 +16,6 @@ from discovery.dns.server import tcp as module
 from discovery.dns.server.tcp import TcpConnections, TcpServer
 from discovery.system.waiting_octets import WaitingOctets
 
-pytestmark = pytest.mark.usefixtures("stall_proof")
-
 # What a stub responder gives for each query.
 Respond = Callable[[bytes], bytes | Awaitable[bytes] | None]
 # Seconds; the other is far above what anything takes.
