@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection
+from itertools import islice
 
 from discovery.core.errors import DiscoveryError
 from discovery.core.event import Commit, octets_of
@@ -45,7 +46,7 @@ class Log:
         self._max_octets = max_octets
         self.position = 0
         self.written = 0
-        self._staged: list[Collection[str]] = []  # the services that each of the staged ones is about
+        self._about: list[Collection[str]] = []  # the services that each of the staged ones is about
         self.begin(start)
 
     def begin(self, index: int) -> None:
@@ -53,7 +54,8 @@ class Log:
         self.start = index
         self.oldest = index  # all that came after this index is here
         self._commits: deque[tuple[Commit, int]] = deque()  # with its octets
-        self._begins = self._end = self.position  # where the first of them stands; those behind `position` are staged
+        self._begins = self.position  # where the first of them stands
+        self._staged: list[tuple[Commit, int]] = []  # likewise; readers do not see them yet
         self._is_reset = False
         self._by_service: dict[str, deque[tuple[int, Commit]]] = {}  # with the position behind it
         self._events = 0
@@ -67,49 +69,44 @@ class Log:
     @property
     def is_staged(self) -> bool:
         """Something has happened that readers do not see yet."""
-        return self._end > self.position
+        return bool(self._about)
 
     def stage(self, commit: Commit) -> Collection[str]:
         """Readers see it when `publish` is called. Whatever is staged together has one index; if it has not, or is more than there is room
         for, readers will be told that it is gone. The services that it is about.
         """
         services = services_of(commit)
-        self._staged.append(services)
-        if self._end > self.position and self._commits[-1][0].index != commit.index:
+        self._about.append(services)
+        if self._is_reset or (self._staged and self._staged[-1][0].index != commit.index):
             self._is_reset = True
-        if self._is_reset:
             return services
-        octets = 0
-        for event in commit.events:
-            octets += octets_of(event)
-        self._commits.append((commit, octets))
-        self._end += 1
-        for service in services:
-            if service not in self._by_service:
-                self._by_service[service] = deque()
-            self._by_service[service].append((self._end, commit))
+        octets = sum(map(octets_of, commit.events))
+        self._staged.append((commit, octets))
         self._events += len(commit.events)
         self._octets += octets
         self.written += octets
         while self._events > self._max_events or self._octets > self._max_octets:
-            if self._begins == self.position:
+            if not self._commits:
                 self._is_reset = True
                 break
             self._forget_first()
-            while self._begins < self.position and self._commits[0][0].index == self.oldest:
+            while self._commits and self._commits[0][0].index == self.oldest:
                 self._forget_first()  # decisions of one etcd transaction have one index
         return services
 
     def publish(self, index: int) -> Collection[str]:
         """Readers see all that was staged, under this index. The services that it is about."""
-        if self._end > self.position and self._commits[-1][0].index != index:
-            self._is_reset = True
-        self.position = self._end
-        if self._is_reset:
+        about, self._about = self._about, []
+        if self._is_reset or (self._staged and self._staged[-1][0].index != index):
             self.position += 1  # nobody has read it
             self.begin(index)
-        staged, self._staged = self._staged, []
-        return staged[0] if len(staged) == 1 else set().union(*staged)
+        for (commit, octets), services in zip(self._staged, about, strict=False):
+            self.position += 1
+            self._commits.append((commit, octets))
+            for service in services:
+                self._by_service.setdefault(service, deque()).append((self.position, commit))
+        self._staged.clear()
+        return about[0] if len(about) == 1 else set().union(*about)
 
     def after(self, index: int, service: str | None = None) -> list[Commit]:
         """The commits after `index`, oldest first; of one service (its folded name), those that say something about it.
@@ -133,8 +130,7 @@ class Log:
             return [(self._begins + at + 1, self._commits[at][0]) for at in range(start, end)]
         commits = self._by_service.get(service, _NONE)
         start = bisect_right(commits, position, key=lambda each: each[0])
-        end = bisect_right(commits, self.position, key=lambda each: each[0])
-        return [commits[at] for at in range(start, min(end, start + limit))]
+        return list(islice(commits, start, start + limit))
 
     def is_last_of_index(self, position: int) -> bool:
         """Whether the commit in front of this position has its index to itself, as far as those behind it go."""
@@ -144,9 +140,7 @@ class Log:
     def index_of(self, service: str) -> int:
         """Of the last commit about the service, also when it is gone. One that is not in the log had its last before `oldest`."""
         known = self._by_service.get(service)
-        if known is None:  # of a name that nobody has, for which DNS asks by the thousand
-            return self.oldest
-        return next((commit.index for position, commit in reversed(known) if position <= self.position), self.oldest)
+        return self.oldest if known is None else known[-1][1].index
 
     def _forget_first(self) -> None:
         commit, octets = self._commits.popleft()
