@@ -79,6 +79,8 @@ async def test_a_new_one_may_come_failing(api: Api) -> None:
     body = (await api.post("/registrations", {"instances": [USER | FAILS]})).body
     assert body["registered"] == 1
     assert (await shown(api))["status"] == "failing"
+    await api.post("/registrations", {"instances": [USER]})
+    assert (await shown(api))["status"] == "healthy", "who registers begins anew"
     assert (await put(api, port=3005, **FAILS))["instance"]["status"] == "failing"
 
 
