@@ -9,7 +9,8 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
-from discovery.core.event import Commit, InstanceEvent, Kind, instant_of
+from discovery.core.check_states import failing_since
+from discovery.core.event import RESTORE, Commit, InstanceEvent, Kind, instant_of
 from discovery.core.instance import Instance, Key
 from discovery.core.moment import to_the_second
 from discovery.core.status import DOWN, SILENT, Status
@@ -96,6 +97,21 @@ class Losses:
                 before, after = _statuses(event)
                 if before is not after:
                     self._note(event, before, after, commit.wall)
+        if commit.action == RESTORE:
+            self._restored(commit)
+
+    def _restored(self, commit: Commit) -> None:
+        """A service of which none was left in the answers when the process ended before this one is as it was."""
+        down: dict[str, list[float]] = {}
+        for event in commit.events:
+            if isinstance(event, InstanceEvent) and (instance := event.after) is not None and instance.status in DOWN:
+                since = failing_since(instance.own, instance.spec.checks, instance.checks)
+                down.setdefault(event.service, []).append(instance.lapsed_at or since or commit.wall)
+        for name, times in down.items():
+            service, count = self._services[name], len(times)
+            if not service.served:
+                service.loss, service.missing, service.last = (min(times), count), count, max(times)
+                self._troubled[name] = None
 
     def recall(self, events: Iterable[tuple[InstanceEvent, float]], is_here: Callable[[Key], bool]) -> None:
         """What happened before this process began, in order, each with its time; who is here now has not gone."""

@@ -34,6 +34,10 @@ def codes(registry: DrivenRegistry, now: float) -> dict[str, list[str]]:
     return {code: about for code, about in found.items() if about}
 
 
+def texts(registry: DrivenRegistry, now: float) -> list[str]:
+    return [text for each in registry.losses.concerns(lambda: now + APART) for text in each.check().values()]
+
+
 def silent(registry: DrivenRegistry, ports: range, now: float = END) -> None:
     """Those fall silent at `now`; all others beat."""
     for entry in list(registry):
@@ -191,6 +195,18 @@ def test_what_went_before_the_start_is_recalled_and_who_is_restored_is_not_gone(
     registry.losses.recall([(expired(port), went) for port in (1, 2)], lambda key: registry.find(key) is not None)
     assert told(registry.losses.gone(WALL)["lost"]) == (1, ("web",), went, went)
     assert codes(registry, START) == {}
+
+
+def test_a_service_that_was_emptied_before_a_start_is_still_and_since_then() -> None:
+    registry, again = a_house(), a_house()
+    crowd(registry, 3)
+    failing(registry, range(1, 4))
+    assert codes(registry, START + 2) == {"service_emptied": ["web"]}
+    again.load(registry.snapshot(START + 2, START + 2 + APART), START + 9, START + 9 + APART)
+    assert texts(again, START + 9) == texts(registry, START + 9)
+    again.checked(ids(again)[0], None, START + 10)
+    again.checked(ids(again)[1], None, START + 10)
+    assert codes(again, START + 11) == {}
 
 
 def test_of_very_many_the_last_are_remembered() -> None:

@@ -118,6 +118,7 @@ def test_who_has_gone_is_told_after_a_restart_too_and_orderly_ends_apart(tmp_pat
         until(lambda: gone(server)["lost"]["instances"] == 2)
         assert (gone(server)["lost"]["services"], gone(server)["ended"]["services"]) == (["user-service"], ["billing"])
         until(lambda: curl(server, "/stats")["activeInstances"] == 1)
+        assert gone(server)["lost"]["removed"] == {"user-service": 2}
         assert server.request("PUT", "/services/user-service/instances/drain?ip=127.0.0.1&port=3001").status == 200
         server.register("kept", id="k1", ttl=600)
         window = {"reason": "a new disk", "seconds": 600}

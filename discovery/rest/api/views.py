@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from heapq import nlargest
 
 import orjson
@@ -18,8 +19,8 @@ from discovery.store.service import Entry, Service
 
 # Services that are shown as held by the brake.
 _MOST_HOLDS = 100
-# Services that are named of those whose instances have gone.
-_MOST_GONE = 8
+# Services that are named of those whose instances have gone, and that are counted one by one.
+_MOST_GONE, _MOST_REMOVED = 8, 100
 
 
 def brake_holds(services: Iterable[Service], times: Times) -> list[Json]:
@@ -37,13 +38,15 @@ def brake_holds(services: Iterable[Service], times: Times) -> list[Json]:
     ]
 
 
-def gone_together(gone: Mapping[Key, float]) -> Json:
-    """`gone`: since when each is."""
+def gone_together(gone: Mapping[Key, float], is_listed: Callable[[Key], object]) -> Json:
+    """`gone`: since when each is. Who fails its checks or is drained is listed still."""
     services = list(dict.fromkeys(key.service for key in gone))
+    removed = Counter(key.service for key in gone if not is_listed(key))
     return {
         "instances": len(gone),
         "serviceCount": len(services),
         "services": services[:_MOST_GONE],
+        "removed": dict(removed.most_common(_MOST_REMOVED)),
         "since": iso(min(gone.values())) if gone else None,
         "until": iso(max(gone.values())) if gone else None,
     }

@@ -128,7 +128,7 @@ async def test_stats_counts_what_happened(api: Api) -> None:
     reply = await api.get("/stats")
     assert reply.status == 200
     assert time_of(reply.body.pop("timestamp")) == api.time(61.7)
-    nobody = {"instances": 0, "serviceCount": 0, "services": [], "since": None, "until": None}
+    nobody = {"instances": 0, "serviceCount": 0, "services": [], "removed": {}, "since": None, "until": None}
     assert reply.body == {
         "totalRegistrations": 3,
         "totalHeartbeats": 1,

@@ -101,6 +101,27 @@ def test_the_worst_services_stand_first_and_nothing_of_them_is_cut_off(
     assert faint(page) == ""
 
 
+def test_a_service_that_has_lost_some_is_not_wholly_green(visit: Visits, troubled: Discovery) -> None:
+    """The silent ones of this server are listed for long, so it says here that some of them are not."""
+
+    def say_so(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        body["goneLastHour"]["lost"]["removed"] = {"a-service-23": 70}
+        route.fulfill(response=response, json=body)
+
+    page = visit(troubled, "q=a-service-23", size=SIZES["390"], token=OPERATOR, motion=False)
+    page.route("**/stats", say_so)
+    first = rows(page).first
+    expect(first).to_contain_text("70 gone")
+    expect(first.get_by_role("img")).to_have_attribute("aria-label", "5 healthy, 1 draining, 70 gone")
+    is_whole(page)
+    first.get_by_role("link").click()
+    expect(page.get_by_role("link", name="70 gone within the last hour")).to_be_visible()
+    is_whole(page)
+    page.unroute_all(behavior="wait")
+
+
 @pytest.mark.parametrize("size", EACH_SIZE)
 def test_the_worst_instances_stand_first_with_the_whole_reason_and_all_that_can_be_done(
     visit: Visits, troubled: Discovery, size: str

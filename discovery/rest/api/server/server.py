@@ -49,8 +49,12 @@ _HOLD = Shape(
 )
 _GONE = Shape(
     "GoneTogether",
-    {"instances": WHOLE, "serviceCount": WHOLE, "services": like(list_of(TEXT), []), "since": or_null(TIME), "until": or_null(TIME)},
-    "Instances that went within the last hour and are not back. `services`: at most eight, by name; `serviceCount`: all.",
+    {
+        "instances": WHOLE, "serviceCount": WHOLE, "services": like(list_of(TEXT), []), "removed": like(by_name(WHOLE), {}),
+        "since": or_null(TIME), "until": or_null(TIME),
+    },
+    "Instances that went within the last hour and are not back. `services`: at most eight, by name; `serviceCount`: all. `removed`: how "
+    "many of them are listed no more, of the hundred services with most.",
 )  # fmt: skip
 _GONE_LAST_HOUR = Shape(
     "GoneLastHour",
@@ -124,7 +128,8 @@ class ServerItself:
             "cleanupInterval": f"{registry.cleanup_interval:g}s",
             "instancesByStatus": {status.value: count for status, count in counts.items()},
             "goneLastHour": {
-                name: views.gone_together(gone) for name, gone in registry.losses.gone(self.times.wall()).items()
+                name: views.gone_together(gone, registry.find)
+                for name, gone in registry.losses.gone(self.times.wall()).items()
             },
             "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
             "brakeHolds": views.brake_holds(registry.services.values(), self.times),

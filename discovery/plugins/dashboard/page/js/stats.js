@@ -37,5 +37,8 @@ export function start() {
   });
 }
 
+/** By the key of a service: how many fell silent within the last hour, are not back, and listed no more. */
+export const goneOf = () => stats.value?.goneLastHour.lost.removed ?? {};
+
 /** Where DNS is answered, for who asks from where this page is. */
 export const dns = () => dnsPlace(stats.value, location.hostname);

@@ -76,7 +76,7 @@ function Others() {
 const words = (text) => text.split("`").map((part, at) => (at % 2 ? html`<code>${shown(part)}</code>` : shown(part)));
 
 function warned({ code, severity, count: of, text, since, see }) {
-  return html`<li key=${`${code} ${text}`}><${Glyph} status=${severity === "critical" ? "failing" : "suspect"} /> <b>${severity === "critical" ? "Critical: " : ""}</b>${text ? words(text) : html`<code>${shown(code)}</code>, ${of} in all: its text takes a token that may read`}.
+  return html`<li key=${`${code} ${text}`}><${Glyph} status=${severity === "critical" ? "failing" : "suspect"} /> <b>${severity === "critical" ? "Critical: " : ""}</b>${text ? words(text) : html`<code>${shown(code)}</code>, ${of} in all: its text takes a token that may read`}${/[.?!]$/.test(text ?? "") ? "" : "."}
     ${since && html` <span class="since">Since <${Clock} at=${since} />.</span>`}${see && html` <span class="since">See <code title=${shown(see)}>${shown(see.split("/").at(-1))}</code></span>`}</li>`;
 }
 

@@ -28,7 +28,7 @@ export function Hosts() {
   if (ip) return html`<${Host} ip=${ip} q=${q} />`;
   const all = store.table.hostList();
   const found = groupsWith(all, q, new Set());
-  const hosts = sort === "name" ? found : found.toSorted(worseGroup);
+  const hosts = sort === "name" ? found : found.toSorted(worseGroup());
   return html`<h1>Hosts</h1>
     <${Results} known=${store.complete} found=${hosts.length} all=${all.length} noun="host" narrowed=${q} />
     ${hosts.length > 0 && html`<${Rows} kind="hosts" label="Hosts" items=${hosts} keyOf=${({ key }) => key} columns=${COLUMNS} row=${row} />`}

@@ -12,7 +12,7 @@ import { Tags } from "../components/tags.js";
 import { html } from "../html.js";
 import { usePoll } from "../poll.js";
 import { instanceTest } from "../search.js";
-import { dns } from "../stats.js";
+import { dns, goneOf } from "../stats.js";
 import { store, version } from "../store.js";
 import { compared, fold, isLabel, octets, stateOf } from "../table.js";
 import { endpoint, number, shown } from "../text.js";
@@ -54,9 +54,10 @@ export function Service() {
 
 function Head({ service, name }) {
   const window = service && store.table.serviceWindow(service.key);
+  const gone = (service && goneOf()[service.key]) ?? 0;
   return html`<p class="path"><a href="?">Services</a> /</p>
     <div class="title"><h1>${shown(service?.name ?? name)}</h1>
-      ${service && html`<span class="glance"><${Bar} counts=${service.counts} /><span>${number(service.healthy)} of ${number(service.living)} healthy</span></span><${ServiceActions} service=${service} />`}</div>
+      ${service && html`<span class="glance"><${Bar} counts=${service.counts} gone=${gone} /><span>${number(service.healthy)} of ${number(service.living)} healthy${gone > 0 && html`, <a href=${href({ view: "gone" })}>${number(gone)} gone within the last hour</a>`}</span></span><${ServiceActions} service=${service} />`}</div>
     ${window && html`<p class="window">In maintenance, ends <${Until} at=${window.until} />: ${shown(window.reason)}</p>`}`;
 }
 

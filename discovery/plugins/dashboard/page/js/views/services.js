@@ -10,6 +10,7 @@ import { html } from "../html.js";
 import { serverNow } from "../clock.js";
 import { joined, listed } from "../place.js";
 import { countsOf, groupsWith } from "../search.js";
+import { goneOf } from "../stats.js";
 import { connection, store, version } from "../store.js";
 import { STATES } from "../table.js";
 import { number, shown } from "../text.js";
@@ -35,7 +36,7 @@ export function Services() {
   const { q = "", status, sort } = place.value;
   const statuses = listed(status);
   const found = groupsWith(table.serviceList(), q, statuses);
-  const services = sort === "name" ? found : found.toSorted(sort === "changed" ? byChange : worseGroup);
+  const services = sort === "name" ? found : found.toSorted(sort === "changed" ? byChange : worseGroup(goneOf()));
   return html`<h1>Services</h1>
     <${GoneLately} />
     <${Chips} counts=${countsOf(table, q)} chosen=${statuses} />
@@ -62,11 +63,13 @@ function Chips({ counts, chosen }) {
 
 function row(service) {
   const { counts } = service;
+  const gone = goneOf()[service.key] ?? 0;
   const out = STATES.filter((status) => status !== "healthy" && counts[status]);
   return html`<${Cell} of="name"><a href=${href({ view: "service", service: service.key })}>${shown(service.name)}</a><//>
-    <${Cell} of="health"><${Bar} counts=${counts} /><//>
+    <${Cell} of="health"><${Bar} counts=${counts} gone=${gone} /><//>
     <${Cell} of="healthy">${service.healthy} of ${service.living}<//>
-    <${Cell} of="rest" title=${said(counts)}>${out.map((status) => html`<span key=${status} class=${`status ${status}`}><${Glyph} status=${status} />${counts[status]} ${status}</span>`)}<//>
+    <${Cell} of="rest" title=${said(counts, gone)}>${out.map((status) => html`<span key=${status} class=${`status ${status}`}><${Glyph} status=${status} />${counts[status]} ${status}</span>`)}
+      ${gone > 0 && html`<span class="status unhealthy"><${Glyph} status="unhealthy" />${gone} gone</span>`}<//>
     <${Cell} of="changed">${service.touched > 0
       ? html`<span key=${service.touched} class=${serverNow() - service.touched < NEWS ? "flash" : ""}><${Ago} at=${service.touched} /></span>`
       : html`<span title="before the server's memory and history begin">–</span>`}<//>`;
