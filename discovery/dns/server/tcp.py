@@ -176,7 +176,7 @@ class _Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._server.closed(self)
-        self._server.connections.waiting.hold(self, 0)
+        self._server.connections.waiting.hold(self, self.prefix, 0)
         self._writable.set()
         self._way = self._server.transport  # `_stream` leads back here: what is over should not wait for the collector
 
@@ -198,7 +198,7 @@ class _Connection(asyncio.Protocol):
     def _hold(self) -> None:
         """What it has not read counts."""
         octets = self._transport.get_write_buffer_size() if self._paused else 0
-        self._server.connections.waiting.hold(self, octets)
+        self._server.connections.waiting.hold(self, self.prefix, octets)
 
     def _answer_whole_messages(self) -> None:
         for _ in range(BURST):

@@ -105,7 +105,7 @@ class Connection(Receiving):
         self._shared.closed(self)
         self._limits.closed(self)
         if self._task is None or self._task.done():  # else the body is still worked on
-            self._shared.bodies.done(self)
+            self._body_done()
         self._timer.stop()
         self._framer.close()
         self._transport = None
@@ -262,7 +262,7 @@ class Connection(Receiving):
         """A thousand may end at once, that waited for one disk or for one list."""
         if self._is_gone:
             self._current = self._task = None
-            self._shared.bodies.done(self)
+            self._body_done()
         elif self._turns.may_go_ahead():
             began = monotonic()
             self._answer(task)

@@ -9,12 +9,11 @@ from time import monotonic
 from discovery.rest.api.errors import HttpError
 from discovery.rest.api.requests import Arrival, Request
 from discovery.rest.api.route import Kind
-from discovery.rest.http.bodies import SMALL
 from discovery.rest.http.deferred_exchange import DeferredExchange
 from discovery.rest.http.framing import SLICE, Framer
 from discovery.rest.http.phase_timer import SECONDS, Phase, PhaseTimer
 from discovery.rest.http.sending import NEVER, Sending
-from discovery.rest.http.shared import Shared
+from discovery.rest.http.shared import SMALL, Shared
 
 # Seconds for which one heartbeat stands for those that follow.
 _NOTED_SECONDS = 5.0
@@ -27,7 +26,7 @@ LINGERING_SECONDS = 2.0
 
 
 class Receiving(Sending):
-    """`_unread`: octets that are not parsed yet. `_stopping`: what is in hand is the last."""
+    """`_unread`: octets that are not parsed yet. `_stopping`: what is in hand is the last. `body_is_whole`: the one that came last."""
 
     def __init__(self, shared: Shared) -> None:
         super().__init__(shared)
@@ -36,7 +35,7 @@ class Receiving(Sending):
         self._unread = b""
         self._new = True
         self._exchange: DeferredExchange | None = None
-        self._reading_paused = self._stopping = False
+        self._reading_paused = self._stopping = self.body_is_whole = False
         self._ordered_at = NEVER
         self.arrival = Arrival("", 0, "http")
 
@@ -50,6 +49,9 @@ class Receiving(Sending):
             request.body, request.refusal = b"", error
         else:
             self._refuse(error)
+
+    def _body_done(self) -> None:
+        self._shared.bodies.hold(self, self.prefix, 0)
 
     def _admit(self, request: Request) -> None:
         request.arrival = self.arrival
@@ -65,11 +67,11 @@ class Receiving(Sending):
         framer.feed(unread)
         if coming is None:
             return  # what has begun in one slice is small
-        if framer.coming is coming:
-            self._shared.bodies.grown(self, framer.kept)
-        else:
-            self._shared.bodies.grown(self, len(coming.body))
-            self._shared.bodies.whole(self)
+        is_whole = framer.coming is not coming
+        octets = len(coming.body) if is_whole else framer.kept
+        self.body_is_whole = False  # it may still have to go, if it is too much
+        self._shared.bodies.hold(self, self.prefix, octets if octets > SMALL else 0)
+        self.body_is_whole = is_whole
 
     def _finish(self, request: Request) -> None:
         now = monotonic()
@@ -79,7 +81,7 @@ class Receiving(Sending):
             self.beat_at = now
             self._limits.beats(self, now)
         if len(request.body) > SMALL:
-            self._shared.bodies.done(self)
+            self._body_done()
 
     # -- bounds
 
@@ -160,7 +162,7 @@ class Receiving(Sending):
         transport, cut = self._transport, self._framer.cut
         self._framer.close()
         self._unread = b""
-        self._shared.bodies.done(self)
+        self._body_done()
         if transport is not None and cut and not self._stopping and transport.can_write_eof():
             self._closing = True
             self._timer.stop()

@@ -127,7 +127,7 @@ class Sending(asyncio.Protocol, ABC):
             held += self._transport.get_write_buffer_size()
         if held != self._held:
             self._held = held
-            self._shared.waiting.hold(self, held)
+            self._shared.waiting.hold(self, self.prefix, held)
 
     def _close(self) -> None:
         """A client that never reads would keep what is unsent, and so the connection, for ever."""

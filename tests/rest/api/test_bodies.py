@@ -9,7 +9,7 @@ import pytest
 
 from discovery.rest.api.batches import MAX_BATCH
 from discovery.rest.api.route import MAX_BODY
-from discovery.rest.http import bodies
+from discovery.rest.http import shared
 from tests.rest.harness import LIMIT, USER, Api, assert_error, serving
 
 LARGE = 20_000
@@ -34,7 +34,7 @@ async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 async def test_large_bodies_share_a_bound_that_small_ones_do_not_feel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "MAX_BODIES", LARGE + 1000)
+    monkeypatch.setattr(shared, "MAX_BODIES", LARGE + 1000)
     async with serving() as api:
         first = await begun(api, LARGE)
         await api.get("/health")
@@ -101,7 +101,7 @@ async def test_one_that_does_not_say_its_length_is_cut_off_where_it_gets_too_lon
 
 async def test_stalled_dns_messages_need_no_token_and_keep_nobody_out_either(monkeypatch: pytest.MonkeyPatch) -> None:
     """1,200 of 64 KiB filled what 64 MiB of bodies may be. Here a tenth of both."""
-    monkeypatch.setattr(bodies, "MAX_BODIES", bodies.MAX_BODIES // 10)
+    monkeypatch.setattr(shared, "MAX_BODIES", shared.MAX_BODIES // 10)
     head = b"POST /dns-query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/dns-message\r\nContent-Length: 65535\r\n\r\n"
     stalled = []
     async with serving() as api:

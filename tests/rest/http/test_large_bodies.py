@@ -14,25 +14,26 @@ from discovery.rest.api.answers import Answer
 from discovery.rest.api.batches import Batches
 from discovery.rest.api.requests import Request
 from discovery.rest.api.route import MAX_BODY
-from discovery.rest.http import bodies as module
 from discovery.rest.http import shared
-from discovery.rest.http.bodies import Bodies
 from discovery.rest.http.framing import SLICE, Framer
 from discovery.rest.http.heads import Heads
+from discovery.rest.http.receiving import Receiving
+from discovery.system.budget import Budget
 from tests.rest.harness import LIMIT, Api, serving
 from tests.rest.wire import HEALTH, LAST, replies, request, statuses
 from tests.routes import ROUTER
 from tests.waiting import until
 
 SIZE = 40_000
+Bodies = Budget[Receiving]
 LARGE = request("POST /registrations", body=b"[" + b" " * (SIZE - 2) + b"]")
 
 
 @pytest.fixture(name="bodies")
 def _bodies(monkeypatch: pytest.MonkeyPatch) -> Bodies:
     """Of the server that the test starts."""
-    bodies = Bodies()
-    monkeypatch.setattr(shared, "Bodies", lambda: bodies)
+    bodies = shared.bodies()
+    monkeypatch.setattr(shared, "bodies", lambda: bodies)
     return bodies
 
 
@@ -94,7 +95,7 @@ async def test_it_counts_although_its_client_has_left(bodies: Bodies, desk: Desk
 async def test_those_that_are_worked_on_leave_that_much_less_room_and_are_answered(
     bodies: Bodies, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_BODIES", 2 * SIZE + SIZE // 2)
+    monkeypatch.setattr(bodies, "_most", 2 * SIZE + SIZE // 2)
     async with serving() as api, connected(api, LARGE + LAST) as (one, _), connected(api, LARGE + LAST) as (two, _):
         await until(lambda: desk.asked == 2)
         for cut in (SIZE // 4, SIZE * 3 // 4, -1):
