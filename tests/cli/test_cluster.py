@@ -61,11 +61,11 @@ def test_a_change_of_a_limit_holds_on_all_nodes(at: At, two: list[Discovery]) ->
     assert at("cluster", "set", "MAX_INSTANCES_PER_SERVICE=1").status == 0
     two[0].register("few", "10.0.0.1", 80, ttl=100)
     for node in two:
-        reply = node.request("POST", "/register", {"name": "few", "ip": "10.0.0.2", "port": 80})
+        reply = node.write("POST", "/register", {"name": "few", "ip": "10.0.0.2", "port": 80})
         assert (reply.status, reply.body["limit"]) == (409, 1)
     assert "is 1 already" in at("cluster", "set", "MAX_INSTANCES_PER_SERVICE=1").out
     at("cluster", "set", "MAX_INSTANCES_PER_SERVICE=50")
-    assert two[1].request("POST", "/register", {"name": "few", "ip": "10.0.0.2", "port": 80}).status == 201
+    assert two[1].write("POST", "/register", {"name": "few", "ip": "10.0.0.2", "port": 80}).status == 201
 
 
 def test_show_names_the_cluster_and_who_is_there(at: At) -> None:
@@ -121,7 +121,7 @@ def test_get_nodes_shows_all_and_who_leads(at: At, two: list[Discovery]) -> None
     two[0].register_together([{"name": "old", "ip": "10.0.0.9", "port": 80, "ttl": 1, "hold": 600}])
     until(lambda: "its registration, after its lease" in at("get", "holds").out)
     assert at("get", "holds").out.splitlines()[1].split()[-2:] == ["1", "old"]
-    two[0].request("DELETE", "/services/old")
+    two[0].write("DELETE", "/services/old")
     assert sum(" yes " in line for line in lines[1:]) == 1
     assert len(at("get", "nodes", "-o", "name").out.split()) == 2
 

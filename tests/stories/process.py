@@ -86,12 +86,13 @@ class Discovery:
             with error:
                 return Reply(error.code, json.loads(error.read() or b"null"), dict(error.headers))
 
+    def write(self, method: str, path: str, body: Any = None) -> Reply:
+        """As `request`, and again while it is a 503: as every client does where an etcd that gets no core is late."""
+        return until(lambda: (reply := self.request(method, path, body)).status != 503 and reply)  # type: ignore[no-any-return]
+
     def register(self, name: str, ip: str = "127.0.0.1", port: int = 3001, **fields: Any) -> Any:
-        """The reply's body; the registration must succeed, if need be at another try: as every client does where an etcd that gets no core
-        is late.
-        """
-        body = {"name": name, "ip": ip, "port": port, **fields}
-        reply = until(lambda: (said := self.request("POST", "/register", body)).status != 503 and said)
+        """The reply's body; the registration must succeed."""
+        reply = self.write("POST", "/register", {"name": name, "ip": ip, "port": port, **fields})
         assert reply.status == 201, reply
         return reply.body
 

@@ -18,7 +18,7 @@ def test_every_node_tells_the_same_history_and_still_after_its_restart(tmp_path:
     with etcd_of(tmp_path) as etcd, node(etcd, NODE_NAME="z", DATA_DIR=tmp_path / "z") as other:
         with node(etcd, NODE_NAME="y", DATA_DIR=tmp_path / "y") as first:
             first.register("web", "10.0.0.1", 80)
-            other.request("DELETE", "/services/web/instances?ip=10.0.0.1&port=80")
+            other.write("DELETE", "/services/web/instances?ip=10.0.0.1&port=80")
             until(lambda: len(_kinds(first)) == len(_kinds(other)) == 2)
             before = _kinds(first)
             assert [kind for _, kind in before] == ["deregistered", "registered"]

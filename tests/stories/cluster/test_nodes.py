@@ -20,7 +20,6 @@ from tests.plugins.eureka.house import sent
 from tests.stories.cluster.crowd import beating
 from tests.stories.cluster.nodes import (
     FLUSH,
-    TTL,
     addresses,
     engine,
     etcd_of,
@@ -34,6 +33,9 @@ from tests.stories.cluster.nodes import (
 )  # fmt: skip
 from tests.stories.dig import dig
 from tests.stories.process import LIMIT, Discovery, until
+
+# Longer than clients may get no core.
+LEASE = 8
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +53,7 @@ def test_consuls_clients_may_ask_any_node(three: list[Discovery]) -> None:
         return sorted(row["Service"]["ID"] for row in one.request("GET", "/v1/health/service/fleet?passing").body)
 
     def put(one: Discovery, path: str, body: Any = None) -> None:
-        with urllib.request.urlopen(
-            urllib.request.Request(f"{one.http}/v1/agent/{path}", json.dumps(body).encode(), method="PUT"),
-            timeout=LIMIT,
-        ) as response:
-            assert response.status == 200
+        assert one.write("PUT", f"/v1/agent/{path}", json.dumps(body).encode()).status == 200
 
     seen = b.request("GET", "/v1/health/service/fleet").headers["X-Consul-Index"]
     with ThreadPoolExecutor(1) as threads:
@@ -78,7 +76,7 @@ def test_consuls_clients_may_ask_any_node(three: list[Discovery]) -> None:
     for one in three:  # whoever registered it natively has it still
         until(lambda one=one: one.request("GET", "/v1/agent/services").body == {})  # type: ignore[misc]
         assert one.request("GET", "/resolve/fleet").body["instanceCount"] == 1
-    a.request("DELETE", "/services/fleet/instances?ip=10.9.0.5&port=80")
+    a.write("DELETE", "/services/fleet/instances?ip=10.9.0.5&port=80")
 
 
 def eureka_statuses(one: Discovery, path: str = "apps") -> dict[str, tuple[str, str]]:
@@ -96,23 +94,23 @@ def test_eurekas_clients_may_ask_any_node(three: list[Discovery]) -> None:
     path, left = "/eureka/apps/EUREKAN/e1", {"e2": ("UP", "ADDED")}
     for id in ("e1", "e2"):
         body = sent(id, "EUREKAN", f"10.9.1.{id[1]}", leaseInfo={"durationInSecs": 600})
-        assert a.request("POST", "/eureka/apps/EUREKAN", body).status == 204
+        assert a.write("POST", "/eureka/apps/EUREKAN", body).status == 204
 
     def everywhere(statuses: dict[str, tuple[str, str]], path: str = "apps") -> None:
         for one in three:
             until(lambda one=one: statuses.items() <= eureka_statuses(one, path).items())  # type: ignore[misc]
 
     everywhere({"e1": ("UP", "ADDED")} | left)
-    assert b.request("PUT", path).status == 200
-    assert c.request("PUT", f"{path}/status?value=OUT_OF_SERVICE").status == 200
+    assert b.write("PUT", path).status == 200
+    assert c.write("PUT", f"{path}/status?value=OUT_OF_SERVICE").status == 200
     for listed in ("apps", "apps/delta"):
         everywhere({"e1": ("OUT_OF_SERVICE", "MODIFIED")} | left, listed)
-    assert b.request("DELETE", path).status == 200
+    assert b.write("DELETE", path).status == 200
     everywhere({"e1": ("UP", "DELETED")} | left, "apps/delta")
     for one in three:
-        assert one.request("PUT", path).status == 404
+        assert one.write("PUT", path).status == 404
         assert "e1" not in eureka_statuses(one)
-    a.request("DELETE", "/services/eurekan")
+    a.write("DELETE", "/services/eurekan")
 
 
 def test_what_is_registered_at_one_node_is_dug_at_another(three: list[Discovery]) -> None:
@@ -123,7 +121,7 @@ def test_what_is_registered_at_one_node_is_dug_at_another(three: list[Discovery]
         until(lambda other=other, ip=ip: ip in dig(other, "web.svc.local", "A").rdata)  # type: ignore[misc]
     [srv] = [one for one in dig(three[1], "web.svc.local", "SRV").rdata if "10-0-2-1" in one]
     assert srv == "10 100 80 ip-10-0-2-1-p80.web.svc.local."
-    three[1].request("DELETE", "/services/web/instances?ip=10.0.2.1&port=80")
+    three[1].write("DELETE", "/services/web/instances?ip=10.0.2.1&port=80")
     until(lambda: all("10.0.2.1" not in dig(node, "web.svc.local", "A").rdata for node in three))
 
 
@@ -135,7 +133,7 @@ def test_indexes_and_serials_are_the_same_on_all_nodes_and_each_reply_has_one_th
         said = three[number % 3].register("many", f"10.1.0.{number + 1}", 80)
         assert said["index"] > last, "a later write has a higher index, at whatever node"
         last = said["index"]
-    three[0].request("PUT", "/services/many/maintenance", {"reason": "a story", "seconds": 60})
+    three[0].write("PUT", "/services/many/maintenance", {"reason": "a story", "seconds": 60})
     until(lambda: len({index(node) for node in three}) == 1)
     assert {index(node) for node in three} == {serial(node) for node in three}
     assert index(three[0]) >= last
@@ -156,16 +154,16 @@ def test_a_node_is_killed_while_dig_loops_at_all_and_nobody_is_lost(tmp_path: Pa
     ips = [f"10.3.0.{number + 1}" for number in range(8)]
     with (
         etcd_of(tmp_path) as etcd,
-        nodes(etcd, 3, EUREKA="true") as three,
+        nodes(etcd, 3, EUREKA="true", HEARTBEAT_TIMEOUT_SECONDS=LEASE) as three,
         beating("web", ips, three[:1]) as crowd,
     ):
-        assert three[0].request("POST", "/eureka/apps/API", sent("e1", "API", "10.9.1.1")).status == 204
+        assert three[0].write("POST", "/eureka/apps/API", sent("e1", "API", "10.9.1.1")).status == 204
         until(lambda: all(addresses(node, "web") == set(ips) for node in three))
         until(lambda: engine(three[1])["leader"])
         time.sleep(2 * FLUSH)  # until all were heard through the first
         killed, left = three[0], three[1:]
         assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
-        assert left[1].request("PUT", "/eureka/apps/API/e1").status == 200, "what it was told there is known here"
+        assert left[1].write("PUT", "/eureka/apps/API/e1").status == 200, "what it was told there is known here"
         assert eureka_statuses(left[0])["e1"] == ("UP", "ADDED")
 
         def all_dig_everybody() -> bool:
@@ -183,7 +181,7 @@ def test_a_node_is_killed_while_dig_loops_at_all_and_nobody_is_lost(tmp_path: Pa
         row = At(left[0].http)("get", "holds").out.splitlines()[1]
         assert row.endswith(f"{len(ips)}  web"), row
         crowd.at = left
-        ends = time.monotonic() + TTL + 2 * FLUSH + 1
+        ends = time.monotonic() + LEASE + 2 * FLUSH + 1
         while time.monotonic() < ends:
             all_dig_everybody()
             time.sleep(0.05)

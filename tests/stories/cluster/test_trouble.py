@@ -11,7 +11,6 @@ from pathlib import Path
 from tests.engines.etcd.cluster import EtcdCluster
 from tests.stories.cluster.crowd import beating
 from tests.stories.cluster.nodes import (
-    TTL,
     addresses,
     engine,
     etcd_of,
@@ -27,6 +26,8 @@ from tests.stories.process import until
 
 # Seconds that a slow member takes for each piece: far more than a loaded machine adds to what the registry waits.
 SLOW = 30.0
+# Longer than clients may get no core.
+LEASE = 8
 IPS = [f"10.0.0.{number + 1}" for number in range(5)]
 
 
@@ -43,7 +44,7 @@ def fill(etcd: EtcdCluster) -> None:
 def test_a_full_etcd_refuses_writes_and_says_so_reads_go_on_and_it_heals(tmp_path: Path) -> None:
     with (
         etcd_of(tmp_path, 1, f"--quota-backend-bytes={2 << 20}") as etcd,
-        nodes(etcd, 2) as (one, two),
+        nodes(etcd, 2, HEARTBEAT_TIMEOUT_SECONDS=LEASE) as (one, two),
         beating("web", IPS, (one, two)) as crowd,
     ):
         until(lambda: all(addresses(each, "web") == set(IPS) for each in (one, two)))
@@ -57,7 +58,7 @@ def test_a_full_etcd_refuses_writes_and_says_so_reads_go_on_and_it_heals(tmp_pat
         assert "alarm disarm" in str(two.request("GET", "/ready").body), "what to do next"
         assert metric(one, "discovery_engine_writable") == 0
         assert one.request("GET", "/health").status == 200
-        ends = time.monotonic() + TTL + 2
+        ends = time.monotonic() + LEASE + 2
         while time.monotonic() < ends:  # nobody loses a lease by it
             assert all(addresses(each, "web") == set(IPS) for each in (one, two))
             time.sleep(0.1)
@@ -77,8 +78,8 @@ def test_a_member_that_answers_slowly_is_left_for_another_one_and_nobody_is_lost
     with etcd_of(tmp_path, 3) as etcd, link_to(etcd, 0) as first, link_to(etcd, 1) as second:
         both = url_of([first.url, second.url])
         with (
-            node(etcd, ENGINE_URL=both, NODE_NAME="a") as one,
-            node(etcd, NODE_NAME="b") as two,
+            node(etcd, ENGINE_URL=both, NODE_NAME="a", HEARTBEAT_TIMEOUT_SECONDS=LEASE) as one,
+            node(etcd, NODE_NAME="b", HEARTBEAT_TIMEOUT_SECONDS=LEASE) as two,
             beating("web", IPS, (one,)) as crowd,
         ):
             until(lambda: addresses(two, "web") == set(IPS))
@@ -90,7 +91,7 @@ def test_a_member_that_answers_slowly_is_left_for_another_one_and_nobody_is_lost
                 lambda: one.request("POST", "/register", {"name": "late", "ip": "10.0.2.1", "port": 80}).status == 201
             )
             until(lambda: ready(one))
-            ends = started + 2 * TTL + 2
+            ends = started + LEASE + 2
             while time.monotonic() < ends:
                 asked = time.monotonic()
                 assert all(addresses(each, "web") == set(IPS) for each in (one, two))

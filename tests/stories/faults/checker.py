@@ -9,7 +9,7 @@ one clock, the test's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 
@@ -29,8 +29,7 @@ class Answer(NamedTuple):
 class Life:
     """Of one instance, as its client has it. `known`: its registration was acknowledged then. `beats`: its last sign of life, that a node
     took (200) or noted (503), and `at` which. `silent`: it gave none after that. `goodbye`: its deregistration was acknowledged then.
-    `unsure`: one was neither acknowledged nor surely refused, or the machine kept its client from beating for a whole lease. `spoke`: the
-    client, to any node, last.
+    `unsure`: one was neither acknowledged nor surely refused, or the machine kept its beats from the nodes for a whole lease.
     """
 
     service: str
@@ -41,7 +40,6 @@ class Life:
     silent: bool = False
     goodbye: float | None = None
     unsure: bool = False
-    spoke: float = float("inf")
 
 
 class Interval(NamedTuple):
@@ -65,6 +63,10 @@ class Promise:
     visible: float = 3.0
     slack: float = 5.0
     held: float = 30.0
+
+    def after(self, pauses: float) -> Promise:
+        """On a machine whose processes stood still for so many seconds."""
+        return replace(self, visible=self.visible + pauses, slack=self.slack + pauses)
 
 
 @dataclass

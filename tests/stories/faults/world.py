@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import re
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,6 +28,8 @@ from tests.stories.process import LIMIT, Discovery
 SERVICES = ("web", "api", "db")
 EACH = 5
 PORT = 3001
+# Seconds that most faults last.
+LONG = 4 * TTL
 # Seconds: between two questions to a node, and two heartbeats of a client.
 _ASK, _BEAT = 0.05, TTL / 4
 # A client goes to another node sooner than its lease ends.
@@ -38,12 +41,13 @@ _LIMIT = 200.0
 
 
 class Nodes:
-    """Those that run, by name; each reaches etcd through `proxies`, one for each member."""
+    """Those that run, by name; each reaches etcd through `proxies`, one for each member. `all`: and those that have ended."""
 
     def __init__(self, etcd: EtcdCluster, settings: dict[str, Any]) -> None:
         self.etcd = etcd
         self.settings = settings
         self.running: dict[str, Discovery] = {}
+        self.all: list[Discovery] = []
         self.proxies: dict[str, list[Proxy]] = {}
         self._stacks: dict[str, ExitStack] = {}
 
@@ -56,6 +60,7 @@ class Nodes:
         stack = ExitStack()
         given = {"NODE_NAME": name, "ENGINE_URL": url, **self.settings, **more}
         self.running[name] = await asyncio.to_thread(lambda: stack.enter_context(node(self.etcd, **given)))
+        self.all.append(self.running[name])
         self._stacks[name] = stack
 
     async def stop(self, name: str, number: signal.Signals) -> None:
@@ -94,14 +99,17 @@ class World:
         self._number += 1
         ip, first = f"10.0.{self._number // 250}.{self._number % 250 + 1}", at or "abc"[self._number % 3]
         body = {"name": service, "ip": ip, "port": PORT}
-        for name in (first, *(other for other in self.nodes.running if other != first)):
-            status = await self._send("POST", name, "/register", body)
-            if status == 201:
-                now = time.monotonic()
-                life = Life(service, ip, now, now, name)
-                self.history.lives.append(life)
-                self.beating.append(life)
-                return life
+        ends = time.monotonic() + LIMIT
+        while time.monotonic() < ends:
+            for name in (first, *(other for other in self.nodes.running if other != first)):
+                status = await self._send("POST", name, "/register", body)
+                if status == 201:
+                    now = time.monotonic()
+                    life = Life(service, ip, now, now, name)
+                    self.history.lives.append(life)
+                    self.beating.append(life)
+                    return life
+            await asyncio.sleep(0.1)
         raise AssertionError("no node took a registration")
 
     def die(self, life: Life) -> None:
@@ -134,8 +142,7 @@ class World:
         """One heartbeat: at its node, else at the first that takes it."""
         body = {"name": life.service, "ip": life.ip, "port": PORT}
         noted: str | None = None
-        life.unsure |= time.monotonic() - life.spoke > TTL
-        life.spoke = time.monotonic()
+        life.unsure |= time.monotonic() - life.beats > TTL
         for name in (life.at, *(other for other in sorted(self.nodes.running) if other != life.at)):
             began = time.monotonic()
             status = await self._send("POST", name, "/heartbeat", body)
@@ -253,6 +260,7 @@ class World:
                 for name in list(self.nodes.running):
                     await self.hears(name)
                 await asyncio.sleep(TTL + 3 * FLUSH)  # and one after it
+                self.history.promise = self.history.promise.after(self._stood_still())
                 wrongs = [*wrong(self.history), *await self._end()]
             finally:
                 self._over = True  # not cancelled: a request that ends of its own time at that moment would swallow it
@@ -260,6 +268,12 @@ class World:
         broken = [each for each in done if isinstance(each, Exception)]
         assert not broken, broken
         assert not wrongs, "\n".join(wrongs[:40])
+
+    def _stood_still(self) -> float:
+        """Seconds for which nodes got no core. One that a fault stops stands still for longer."""
+        lines = [line for server in self.nodes.all for line in server.log]
+        pauses = [float(seconds) for line in lines for seconds in re.findall(r"stood still for ([\d.]+) s", line)]
+        return sum(pause for pause in pauses if pause < LONG / 2)
 
     async def _end(self) -> list[str]:
         """What is wrong once everybody has settled: the same on two looks, so that nothing was on its way."""
