@@ -111,29 +111,16 @@ class _Ranges:
 
     def __init__(self, bits: int, networks: Mapping[Network, str]) -> None:
         self._bits = bits
-        self._starts = [0]
-        self._zones: list[str | None] = [None]
-        around: list[tuple[int, str | None]] = [(1 << bits, None)]  # where each network ends that is around the next
-        inner = [network for network in networks if network.max_prefixlen == bits]
-        for network in sorted(inner, key=lambda each: (int(each.network_address), each.prefixlen)):
-            start = int(network.network_address)
-            self._end(around, start)
-            self._begin(start, networks[network])
-            around.append((start + network.num_addresses, networks[network]))
-        self._end(around, 1 << bits)
-
-    def _end(self, around: list[tuple[int, str | None]], until: int) -> None:
-        """Of those networks that end there or before."""
-        while len(around) > 1 and around[-1][0] <= until:
-            end, _ = around.pop()
-            self._begin(end, around[-1][1])
-
-    def _begin(self, start: int, zone: str | None) -> None:
-        if start == self._starts[-1]:
-            self._zones[-1] = zone
-        elif start < 1 << self._bits:
-            self._starts.append(start)
-            self._zones.append(zone)
+        zones = {
+            (each.prefixlen, int(each.network_address)): networks[each]
+            for each in networks
+            if each.max_prefixlen == bits
+        }
+        ends = {start + (1 << bits - length) for length, start in zones} - {1 << bits}
+        self._starts = sorted({0, *(start for _, start in zones), *ends})
+        lengths = sorted({length for length, _ in zones}, reverse=True)
+        around = ([(length, start >> bits - length << bits - length) for length in lengths] for start in self._starts)
+        self._zones = [next((zones[each] for each in some if each in zones), None) for some in around]
 
     def place(self, address: int) -> Place:
         at = bisect_right(self._starts, address) - 1

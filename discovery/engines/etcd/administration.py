@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from discovery.core import exact_json
 from discovery.core.caller import Caller
-from discovery.core.event import Commit, Event, InstanceEvent, Kind
+from discovery.core.event import Commit, Event, InstanceEvent, Kind, octets_of
 from discovery.core.ids import new_id
 from discovery.core.kinds import KINDS, TokenEvent
 from discovery.engines.etcd import conf as configuration
@@ -94,7 +94,7 @@ async def change(etcd: Etcd, layout: Layout, values: Mapping[str, Any]) -> tuple
 
 # -- the state of a single node into etcd and out of it, while neither the node nor a node on etcd runs (`discovery migrate`)
 
-# Events of one transaction, each at most two operations and one for its service's version, of etcd's 128. Octets of their metadata.
+# Events of one transaction, each at most two operations and one for its service's version, of etcd's 128; and octets.
 _EVENTS = 40
 _OCTETS = 300 * 1024
 # Transactions at a time.
@@ -213,7 +213,7 @@ def _parts(events: Iterable[Event]) -> Iterator[tuple[Event, ...]]:
     part: list[Event] = []
     octets = 0
     for event in events:
-        size = len(event.after.spec.metadata) + 600 if isinstance(event, InstanceEvent) and event.after else 600
+        size = octets_of(event)
         if part and (len(part) == _EVENTS or octets + size > _OCTETS):
             yield tuple(part)
             part, octets = [], 0

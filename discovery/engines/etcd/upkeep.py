@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
@@ -48,7 +49,7 @@ class Upkeep:
 
     def __post_init__(self) -> None:
         self.mended = 0
-        self._idle: dict[str, tuple[int, int]] = {}  # services without instances: version, and for how many comparisons
+        self._revisions: deque[int] = deque(maxlen=_IDLE_TIMES)  # at the latest sweeps
 
     async def run(self) -> None:
         """For ever."""
@@ -103,15 +104,13 @@ class Upkeep:
 
     async def sweep(self) -> None:
         """The versions of services that have had no instance for an hour."""
-        known, before = self.registry.services, self._idle
-        versions = self.layout.versions(self.mirror.revisions)
-        idle = [(service, version) for service, version in versions.items() if service not in known]
-        self._idle = {
-            service: (version, before[service][1] + 1 if before.get(service, (0, 0))[0] == version else 1)
-            for service, version in idle
-        }
-        over = [(service, version) for service, (version, times) in self._idle.items() if times > _IDLE_TIMES]
-        for service, version in over[:_SWEPT_AT_ONCE]:
+        known, versions = self.registry.services, self.layout.versions(self.mirror.revisions)
+        until = self._revisions[0] if len(self._revisions) == _IDLE_TIMES else 0
+        self._revisions.append(self.mirror.revision)
+        idle = [
+            each for each in versions.items() if each[0] not in known and each[1] <= until
+        ]  # whoever registers puts it
+        for service, version in idle[:_SWEPT_AT_ONCE]:
             key = self.layout.version(service)
             await self.etcd.txn([unchanged_since(key, version)], [delete(key)])
 
