@@ -58,7 +58,7 @@ class CheckedLease(Lease):
             if is_news := before is None or before.said_by(check) is not state:
                 self.outputs.pop(check.id, None)
             if check.kind == TTL:
-                self._shortest = min(self._shortest, check.ttl)
+                self._shortest = min(self._shortest, check.ttl + grace)
             if state.health is Health.FAILING:
                 if check.critical_after is not None:
                     gone[check.group] = min(gone.get(check.group, _ALWAYS), state.since + check.critical_after + offset)

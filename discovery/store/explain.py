@@ -94,7 +94,7 @@ def account(
         more.append(f"its last check failed: {check.failure}")
     window, until = registry.window(instance), _until(entry, service, status)
     who = entry.asker if sees_names and status in TAKEN_OUT else None
-    why, served = told(instance, status, better, lease.ttl, window, who, own, more)
+    why, served = told(instance, status, better, lease.term.seconds, window, who, own, more)
     return Account(
         instance, status, served, why,
         since_of(entry, status, own, wall_of),

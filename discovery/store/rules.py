@@ -62,7 +62,7 @@ def lapse(txn: Transaction, entry: Entry) -> Instance:
     """
     service, hold = txn.service_of(entry), entry.instance.spec.hold
     if hold and txn.current(entry).status in TRUSTED and entry.is_held(txn.now):
-        reason = f"no heartbeat for {entry.lease.ttl:g} s: held for {hold:g} s, as its registration asks"
+        reason = f"no heartbeat for {entry.lease.term.seconds:g} s: held for {hold:g} s, as its registration asks"
         return txn.change(entry, txn.current(entry), Status.SUSPECT, reason)
     suspects = _suspects(txn, entry, service)
     if suspects:

@@ -271,6 +271,16 @@ def test_when_the_next_heartbeat_is_due_and_how_many_are_missing(
     assert found.why == ("its lease runs; heartbeats are missing" if missed else "its lease runs")
 
 
+def test_a_check_with_a_shorter_deadline_than_the_grace_has_beats_and_the_lease_is_told_by_its_own_length() -> None:
+    registry = a_registry()
+    registry.adopt(registry.settings._replace(etcd_flush_seconds=1.0))
+    registry.register(spec(ttl=8, checks=[{"ttl": 1, "status": "passing"}]), START, wall(START))
+    found = one(registry, START + 1)
+    assert found.beats is not None
+    assert found.beats.every == pytest.approx(1 / 3)
+    assert one(registry, START + 10).why.startswith("its lease ran out: no heartbeat for 10 s")
+
+
 def test_refused_heartbeats_are_told_with_the_names_to_those_alone_who_may_know() -> None:
     registry = a_registry()
     entry = registry.register(spec(), START)
