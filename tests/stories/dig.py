@@ -45,7 +45,7 @@ class Dug:
 
 def dig(server: Discovery, *arguments: str, at: str = "127.0.0.1") -> Dug:
     """`arguments` as on the command line; a dig that fails (no reply, a reply from elsewhere) fails the story."""
-    command = [program("dig"), "-r", f"@{at}", "-p", str(server.dns_port), "+norecurse", "+tries=1", "+time=10"]
+    command = [program("dig"), "-r", f"@{at}", "-p", str(server.dns_port), "+norecurse", "+tries=1", "+time=50"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=LIMIT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return _parse(done.stdout)

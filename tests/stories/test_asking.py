@@ -36,7 +36,7 @@ def curl(server: Discovery, path: str, *arguments: str) -> tuple[int, Any]:
         "-sS",
         "--globoff",
         "--max-time",
-        "10",
+        str(LIMIT),
         "-w",
         "\n%{http_code}",
         *arguments,

@@ -44,7 +44,7 @@ def asked(server: Discovery, name: str, rtype: str = "A", klass: str = "IN") -> 
 
 
 def dig(server: Discovery, *arguments: str) -> str:
-    command = [program("dig"), "-r", "@127.0.0.1", "-p", str(server.dns_port), "+noadflag", "+tries=1", "+time=10"]
+    command = [program("dig"), "-r", "@127.0.0.1", "-p", str(server.dns_port), "+noadflag", "+tries=1", "+time=50"]
     return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=LIMIT, check=True).stdout
 
 

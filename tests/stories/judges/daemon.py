@@ -79,5 +79,7 @@ def answers_tcp(port: int) -> bool:
 
 
 def dig_through(server: Discovery, port: int, *arguments: str) -> Dug:
-    """What the resolver at `port`, which has its knowledge from `server`, says. The last -p counts."""
-    return dig(server, "-p", str(port), "+recurse", *arguments)
+    """What the resolver at `port`, which has its knowledge from `server`, says. It is asked again: Unbound drops who has waited for 1.9 s
+    (discard-timeout). The last -p counts, and the last of each option.
+    """
+    return dig(server, "-p", str(port), "+recurse", "+tries=6", "+time=8", *arguments)

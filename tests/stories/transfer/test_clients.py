@@ -43,7 +43,7 @@ def server(secure: Secure) -> Discovery:
 
 def asked(server: Discovery, *arguments: str) -> str:
     """What dig prints, whether it fails or not."""
-    command = [program("dig"), "-r", "@127.0.0.1", "-p", str(server.dns_port), "+tries=1", "+time=10", *arguments]
+    command = [program("dig"), "-r", "@127.0.0.1", "-p", str(server.dns_port), "+tries=1", "+time=50", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False).stdout
 
 
