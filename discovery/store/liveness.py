@@ -183,6 +183,7 @@ class Liveness:
             entry.next_action_at = entry.beats_end + entry.instance.spec.hold
             return
         if service.hold is None:
+            assert entry.since is not None  # of who is silent
             service.hold = self.brake.begin(at, entry.since)
         service.hold.add()
         entry.next_action_at = (self.brake.asks_again(service.hold, at) or at) + self.brake.spread()

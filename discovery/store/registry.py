@@ -261,8 +261,12 @@ class Registry(State):
 
     def _adopt(self, instance: Instance, now: float, wall: float) -> InstanceEvent:
         term, silent, lapsed_at = self.term_of(instance.spec), instance.status in SILENT, instance.lapsed_at
-        since = wall if lapsed_at is None else lapsed_at
-        renewed_at = now - (wall - since) - term.seconds if silent else now
+        since = lapsed_at or (
+            wall if silent else None
+        )  # since when others are what they are only those know who saw it
+        if instance.status is Status.FAILING:
+            since = failing_since(instance.own, instance.spec.checks, instance.checks)
+        renewed_at = now - (wall - (lapsed_at or wall)) - term.seconds if silent else now
         entry = Entry(instance, self._lease_of(instance, term, renewed_at, now - wall), self.index, since)
         service = self._service_for(instance.spec.key.service, instance.spec.name, sorted=False)
         self._insert(entry, service)

@@ -64,12 +64,12 @@ _UNCERTAIN = Term(1.05)
 class Entry:
     """An instance, its lease, and this process's own estimates about it.
 
-    `index`: of the commit that changed it last. `since`: when its status became what it is, epoch seconds. `flaps`: its latest changes of
-    health; None before the first. `asker`: who took it out of the answers last; None: not known. `brake_released_at`: when the brake last
-    let go of it. `next_action_at`: when one that is unhealthy is removed, or the brake is asked about a suspect again. `due`: the deadline
-    under which it waits in the queue, None once it is removed. `through`: the node that heard it last. `beaten_from`: from where it beat
-    at this node, if ever from elsewhere than its registrant. `output`: the latest that it said of its health, where no event told of it;
-    None: the instance has it. `override`: what is believed here in place of what was decided, while nobody can be told.
+    `index`: of the commit that changed it last. `since`: when its status became what it is, epoch seconds; None: not known. `flaps`: its
+    latest changes of health; None before the first. `asker`: who took it out of the answers last; None: not known. `brake_released_at`:
+    when the brake last let go of it. `next_action_at`: when one that is unhealthy is removed, or the brake is asked about a suspect again.
+    `due`: the deadline under which it waits in the queue, None once it is removed. `through`: the node that heard it last. `beaten_from`:
+    from where it beat at this node, if ever from elsewhere than its registrant. `output`: the latest that it said of its health, where no
+    event told of it; None: the instance has it. `override`: what is believed here in place of what was decided, while nobody can be told.
     """
 
     __slots__ = (
@@ -88,7 +88,7 @@ class Entry:
         "through",
     )
 
-    def __init__(self, instance: Instance, lease: Lease, index: int = 0, since: float = 0.0) -> None:
+    def __init__(self, instance: Instance, lease: Lease, index: int = 0, since: float | None = 0.0) -> None:
         self.instance = instance
         self.lease = lease
         self.index = index

@@ -216,6 +216,17 @@ def test_after_a_start_it_is_what_it_is_since_the_start() -> None:
     assert healthy.since == wall(START)
 
 
+def test_a_node_that_joins_others_does_not_take_that_for_the_instant_at_which_they_became_what_they_are() -> None:
+    registry = a_registry()
+    own = Finding(Health.FAILING, "db", WALL + 7)
+    failing = Instance("id", WALL, spec(), own=own).with_status(Status.FAILING)
+    maintained = Instance("id-2", WALL, spec(port=81)).with_status(Status.MAINTENANCE)
+    registry.load(
+        Snapshot(7, (failing, maintained, Instance("id-3", WALL, spec(port=82)))), START, wall(START), goes_on=True
+    )
+    assert [each.since for each in explained(registry, START + 1)] == [WALL + 7, None, None]
+
+
 _entries = st.lists(st.tuples(st.sampled_from(Status), st.booleans()), max_size=6)
 
 

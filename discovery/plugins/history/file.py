@@ -129,7 +129,7 @@ def create(path: Path, checkpoint: Checkpoint) -> None:
 def _known(checkpoint: Checkpoint) -> Iterator[rows.Row]:
     for instance, entry in zip(checkpoint.instances, checkpoint.entries, strict=True):
         since = entry.since  # it changes in the event loop
-        yield rows.of_known(instance, since if since <= checkpoint.wall else None)
+        yield rows.of_known(instance, since if since is not None and since <= checkpoint.wall else None)
 
 
 def insert(sql: sqlite3.Connection, table: str, width: int, values: Iterable[rows.Row]) -> None:

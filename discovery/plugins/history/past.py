@@ -12,7 +12,7 @@ from discovery.core.caller import Caller
 from discovery.core.event import InstanceEvent, instant_of
 from discovery.core.instance import Instance
 from discovery.core.kinds import SettingsEvent, WindowEvent
-from discovery.core.status import SILENT, Status
+from discovery.core.status import SILENT, TAKEN_OUT, Status
 from discovery.plugins.history.asked import InstanceAt, ServiceAt, Values
 from discovery.plugins.history.rows import StoredEvent
 from discovery.store.explain import Account, any_better, told
@@ -92,7 +92,7 @@ def accounts(then: ServiceAt, sees_names: bool, lasting: Lasting) -> list[Accoun
         own = instance.spec.ttl
         ttl = None if settings is None else settings.grace + (own or settings.heartbeat_timeout_seconds)
         lapsed = status is not instance.status
-        window, by = window_of(windows, instance), each.by if sees_names and not lapsed else None
+        window, by = window_of(windows, instance), each.by if sees_names and status in TAKEN_OUT else None
         why, served = told(instance, status, better, ttl, window, by)
         since = ended if lapsed else instance.draining_since if status is Status.DRAINING else each.since
         until = window.until if window is not None and status is Status.MAINTENANCE else None

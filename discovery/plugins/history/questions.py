@@ -17,7 +17,7 @@ from discovery.core.caller import Caller
 from discovery.core.errors import Forbidden, InvalidField, Unauthorized
 from discovery.core.event import Commit
 from discovery.core.name import fold, service_name
-from discovery.core.status import SILENT, TAKEN_OUT
+from discovery.core.status import SILENT
 from discovery.plugins.history import past
 from discovery.plugins.history.asked import Asked, Cursor, Page, ServerEvent, ServiceAt
 from discovery.plugins.history.folder import Folder
@@ -133,9 +133,9 @@ class Questions:
         """Of those who have had their status since before the instant: that may be longer than the file knows, which a start began."""
         service = self.registry.service(name)
         return {
-            entry.instance.id: (entry.status, entry.since, entry.asker if entry.status in TAKEN_OUT else None)
+            entry.instance.id: (entry.status, entry.since, entry.asker)
             for entry in (() if service is None else service.entries.values())
-            if entry.since <= instant
+            if entry.since is not None and entry.since <= instant
         }
 
     # -- in a thread

@@ -123,6 +123,12 @@ async def test_it_tells_who_was_in_and_why_the_others_were_not(folder: Path) -> 
         live = await api.get("/resolve/web?explain=1")
         assert [each["why"] for each in live["explained"]] == [each["why"] for each in now["explained"]]
         assert "127.0.0.1" in now["explained"][1]["why"]
+        at_now = await api.get("/services/web/explain?at=now")
+        assert (
+            [each["by"] for each in at_now["explained"]]
+            == [None, "127.0.0.1"]
+            == [each["by"] for each in live["explained"]]
+        )
         assert [(each["kind"], each["before"]["id"]) for each in now["gone"]] == [("deregistered", gone)]
 
 
