@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discovery.core import name as names
 from discovery.core.errors import DiscoveryError, InvalidField
-from discovery.core.name import fold, is_label, joined, label, parts_of, service_name
+from discovery.core.name import fold, is_label, is_one_of, joined, label, parts_of, service_name
 
 GOOD = {
     "one letter": "a",
@@ -154,3 +155,20 @@ def test_names_compare_as_dns_compares_them(text: str) -> None:
 
     assert relative(label(text, "name")) == relative(fold(text)) == relative(text.swapcase())
     assert fold(text) == fold(text.swapcase()) == fold(fold(text))
+
+
+@given(st.lists(st.text(max_size=3)), st.text(max_size=3))
+def test_a_text_is_one_of_others_when_it_is_folded_as_one_of_them_is(texts: list[str], text: str) -> None:
+    assert is_one_of(fold(text), texts) == (fold(text) in map(fold, texts))
+
+
+def test_who_asks_for_names_that_nobody_has_does_not_have_all_tags_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(text: str) -> str:
+        read.append(text)
+        return fold(text)
+
+    monkeypatch.setattr(names, "fold", counted)
+    assert not is_one_of("blue", ["x" * 1024] * 16 + ["green", "GRAY"])
+    assert read == ["GRAY"]

@@ -23,7 +23,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from discovery.core.instance import Instance
-from discovery.core.name import fold
+from discovery.core.name import is_one_of
 from discovery.dns.message.names import Name
 
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
@@ -143,7 +143,7 @@ def _with_port(port: int) -> Match:
 
 
 def _with_tag(tag: str) -> Match:
-    return lambda instance: instance.spec.port if tag in map(fold, instance.spec.tags) else None
+    return lambda instance: instance.spec.port if is_one_of(tag, instance.spec.tags) else None
 
 
 def _with_protocol(protocol: str) -> Match:

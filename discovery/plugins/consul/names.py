@@ -20,7 +20,7 @@ from typing import NamedTuple
 from discovery.core.event import Commit, InstanceEvent
 from discovery.core.health import Health
 from discovery.core.instance import Instance
-from discovery.core.name import fold
+from discovery.core.name import fold, is_one_of
 from discovery.core.network import ip_of
 from discovery.dns.message.names import Name, from_text, to_text, to_wire
 from discovery.dns.message.reason import Reason
@@ -181,7 +181,7 @@ class Names(LiveNames):
         found = []
         for entry in service.entries.values():
             for peer in self._directory.peers_of(entry.instance):
-                if tag is None or tag in map(fold, peer.said.get("Tags", entry.instance.spec.tags)):
+                if tag is None or is_one_of(tag, peer.said.get("Tags", entry.instance.spec.tags)):
                     found.append((entry, peer))
                     break
         return found
