@@ -82,9 +82,9 @@ class ClientZones:
                 wrong.append(f"{place}: {error}")
         if not wrong:
             if len(found) > MAX_NETWORKS:
-                wrong.append(f"{len(found):,} networks are too many, {MAX_NETWORKS:,} is the limit")
+                wrong.append(f"{place}: {len(found):,} networks are too many, {MAX_NETWORKS:,} is the limit")
             if (zones := len(set(found.values()))) > MAX_ZONES:
-                wrong.append(f"{zones} zones are too many, {MAX_ZONES} is the limit")
+                wrong.append(f"{place}: {zones} zones are too many, {MAX_ZONES} is the limit")
         if wrong:
             more = [f"and {len(wrong) - _MOST_NAMED} more"] if len(wrong) > _MOST_NAMED else []
             raise ClientZonesError("\n".join([*wrong[:_MOST_NAMED], *more]))

@@ -100,8 +100,11 @@ def test_zone_and_scope_are_what_a_look_at_every_network_says(networks: dict[IPv
         ("10.1.0.0/16=a 10.1.0.0/16=b", "line 2: 10.1.0.0/16 is there twice, as a and as b: leave one"),
         ("10.1.0.0/16=a ::ffff:10.1.0.0/112=a", "line 2: 10.1.0.0/16 is there twice"),
         (" ".join(f"10.1.{n}.0/33=a" for n in range(20)), "and 12 more"),
-        (" ".join(f"10.0.{n // 256}.{n % 256}=a" for n in range(MAX_NETWORKS + 1)), "10,001 networks are too many"),
-        (" ".join(f"10.0.{n // 256}.{n % 256}=z{n}" for n in range(MAX_ZONES + 1)), "257 zones are too many"),
+        (
+            " ".join(f"10.0.{n // 256}.{n % 256}=a" for n in range(MAX_NETWORKS + 1)),
+            "line 10001: 10,001 networks are too many",
+        ),
+        (" ".join(f"10.0.{n // 256}.{n % 256}=z{n}" for n in range(MAX_ZONES + 1)), "line 257: 257 zones are too many"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, error: str) -> None:
