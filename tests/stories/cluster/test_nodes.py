@@ -187,7 +187,7 @@ def test_a_node_is_killed_while_dig_loops_at_all_and_nobody_is_lost(tmp_path: Pa
             time.sleep(0.05)
         assert not crowd.forgotten
         for node in left:
-            assert metric(node, 'discovery_engine_other_nodes{state="silent"}') == 1
+            until(lambda node=node: metric(node, 'discovery_engine_other_nodes{state="silent"}') == 1)  # type: ignore[misc]
             # They are heard elsewhere now; the number is the latest look's.
             until(lambda node=node: metric(node, "discovery_engine_held_instances") == 0)  # type: ignore[misc]
         assert sum(metric(node, "discovery_engine_leads") for node in left) == 1

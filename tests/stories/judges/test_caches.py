@@ -72,26 +72,36 @@ def test_a_ttl_counts_down_from_what_is_left_of_the_lease_while_we_are_not_asked
 
 
 def test_the_dead_leave_the_cache_when_their_lease_ends(server: Discovery, ask: Ask, prefix: str) -> None:
-    """The TTL is cut to the lease, so the cache needs no telling; leases that end at all parts of the second show that it holds."""
-    ends = {}
+    """The TTL is cut to the lease, so the cache needs no telling; leases that end at all parts of the second show that it holds. A cache
+    that gets no core reads an answer late and keeps it for so much longer, which is no longer than somebody waited for it.
+    """
+    ends: dict[str, float] = {}
+    longest: dict[str, float] = {}
+
+    def asked(name: str) -> frozenset[str]:
+        sent = time.monotonic()
+        found = frozenset(ask(f"{name}.svc.local", "A").rdata)
+        longest[name] = max(longest.get(name, 0.0), time.monotonic() - sent)
+        return found
+
     for tenth in range(0, 10, 2):
         name, seconds = f"{prefix}-pair-{tenth}", 3 + tenth / 10
         server.register(name, "10.0.2.1", 1)
         began = time.monotonic()
         server.register(name, "10.0.2.2", 1, ttl=seconds)
         ends[name] = time.monotonic() + seconds  # or earlier
-        cached = ask(f"{name}.svc.local", "A").rdata
-        assert cached == {"10.0.2.1", "10.0.2.2"} or time.monotonic() > began + seconds
+        assert asked(name) == {"10.0.2.1", "10.0.2.2"} or time.monotonic() > began + seconds
     seen: dict[str, list[tuple[float, frozenset[str]]]] = {name: [] for name in ends}
 
     def all_are_over() -> bool:
         for name, answers in seen.items():
-            answers.append((time.monotonic(), frozenset(ask(f"{name}.svc.local", "A").rdata)))
-        return all(answers[-1][0] > ends[name] + 0.3 for name, answers in seen.items())
+            answers.append((time.monotonic(), asked(name)))
+        return all(answers[-1][0] > ends[name] + longest[name] + 0.3 for name, answers in seen.items())
 
     until(all_are_over)
     for name, answers in seen.items():
-        assert {ips for at, ips in answers if at >= ends[name]} == {frozenset({"10.0.2.1"})}, name
+        over = ends[name] + longest[name]
+        assert {ips for at, ips in answers if at >= over} == {frozenset({"10.0.2.1"})}, name
 
 
 @pytest.mark.parametrize(
