@@ -35,6 +35,7 @@ from discovery.store.reaper import Reaper
 from discovery.store.registration import Deregister, Register
 from discovery.store.registry import Registry
 from discovery.store.write import Write
+from tests.patient import clock
 from tests.ports import free_port
 from tests.programs import is_at_least, program
 from tests.waiting import LIMIT, until
@@ -320,11 +321,6 @@ def _anew(first: bytes, second: bytes) -> bytes:
         event["kv"]["mod_revision"] = revision
     line = json.dumps(found).encode() + b"\n"
     return b"%x\r\n%b\r\n" % (len(line), line)
-
-
-def clock() -> float:
-    """The test's, which stands still while it is not run (tests/patient.py): no lease ends while those who should beat are not run."""
-    return asyncio.get_running_loop().time()
 
 
 class Node:

@@ -8,7 +8,8 @@ import pytest
 
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import put
-from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, clock, nodes_of, said
+from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, said
+from tests.patient import clock
 from tests.waiting import until
 
 

@@ -14,7 +14,8 @@ from discovery.engines.etcd import layout as keys
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.layout import Decision, Layout
 from discovery.engines.etcd.messages import put
-from tests.engines.etcd.cluster import EtcdCluster, Node, clock, nodes_of, said
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of, said
+from tests.patient import clock
 from tests.waiting import until
 
 

@@ -10,7 +10,8 @@ from discovery.core.instance import Key, Registration
 from discovery.store.engine import report_check
 from discovery.store.registration import Upsert
 from discovery.store.service import Entry
-from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, clock, nodes_of
+from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of
+from tests.patient import clock
 from tests.waiting import until
 
 

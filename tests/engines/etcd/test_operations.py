@@ -32,7 +32,8 @@ from discovery.store.operations import (
 from discovery.store.registration import Register
 from discovery.store.transaction import Transaction
 from discovery.store.write import Write
-from tests.engines.etcd.cluster import EtcdCluster, Node, clock, nodes_of
+from tests.engines.etcd.cluster import EtcdCluster, Node, nodes_of
+from tests.patient import clock
 from tests.waiting import until
 
 

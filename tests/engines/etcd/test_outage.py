@@ -11,7 +11,8 @@ from discovery.engines.etcd.gateway import CALL_SECONDS
 from discovery.engines.etcd.messages import EtcdAway
 from discovery.engines.etcd.presence import Presence
 from discovery.store.errors import EngineAway
-from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, clock, nodes_of, to_register
+from tests.engines.etcd.cluster import TTL, EtcdCluster, Node, Proxy, nodes_of, to_register
+from tests.patient import clock
 from tests.ports import free_port
 from tests.waiting import until
 

@@ -17,7 +17,8 @@ from discovery.engines.etcd import following
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import Changes, delete_all, put
 from discovery.store.log import Compacted
-from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, clock, nodes_of
+from tests.engines.etcd.cluster import EtcdCluster, Node, Proxy, nodes_of
+from tests.patient import clock
 from tests.waiting import until
 
 # Instances that the node has missed, a few to a service; keys of one of etcd's transactions.

@@ -18,7 +18,8 @@ from discovery.store.operations import Drain
 from discovery.store.registration import Deregister
 from discovery.store.write import Write
 from tests.driven import Checked
-from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, clock, nodes_of, said, to_register
+from tests.engines.etcd.cluster import FLUSH, TTL, EtcdCluster, Node, Proxy, nodes_of, said, to_register
+from tests.patient import clock
 from tests.waiting import LIMIT, until
 
 LEASE = TTL + 2 * FLUSH

@@ -19,6 +19,7 @@ from discovery.plugins import Seams
 from discovery.plugins.check import Checks
 from discovery.store.registration import Register
 from tests.driven import DrivenRegistry
+from tests.patient import clock
 from tests.store.making import Log, a_registry
 from tests.waiting import until
 
@@ -99,7 +100,7 @@ class House:
     def served(self, name: str = "web") -> int:
         """How many instances answers have now."""
         service = self.registry.service(name)
-        return 0 if service is None else len(service.served(time.monotonic()))
+        return 0 if service is None else len(service.served(clock()))
 
     @property
     def stats(self) -> dict[str, int]:
@@ -109,11 +110,11 @@ class House:
 
 @asynccontextmanager
 async def watching(lease_ttl: float = TTL, seed: int = 1) -> AsyncIterator[House]:
-    registry = a_registry(lease_ttl=lease_ttl, started_at=time.monotonic(), max_instances=10)
-    plugin = Checks(registry, time.monotonic, Random(seed))
+    registry = a_registry(lease_ttl=lease_ttl, started_at=clock(), max_instances=10)
+    plugin = Checks(registry, clock, Random(seed))
     seams = Seams(followers=registry.followers)
     plugin.install(seams)
-    engine = LocalEngine(registry, time.monotonic, time.time, seams)
+    engine = LocalEngine(registry, clock, time.time, seams)
     house = House(registry, Log.of(registry), engine, plugin)
     await plugin.open(engine)
     try:

@@ -20,6 +20,7 @@ from discovery.store.errors import NotDurable, UnknownInstance
 from discovery.store.registration import Deregister, Register, ReportCheck
 from discovery.store.service import Entry
 from discovery.store.write import Write
+from tests.patient import clock
 from tests.plugins.check.servers import LIMIT, OK, UNAVAILABLE, House, key, quick, serving, silent_port, watching
 from tests.store.making import a_registry
 from tests.waiting import until
@@ -50,7 +51,7 @@ async def test_one_that_never_beats_is_probed_before_its_lease_runs_out() -> Non
         entry = house.registry.at(instance.id)
         registered = entry.lease.renewed_at
         while entry.lease.renewed_at < registered + 2.0:
-            assert entry.lease.alive(time.monotonic())
+            assert entry.lease.alive(clock())
             await asyncio.sleep(0.01)
         assert len(fake.requests) <= 3, "0.4 of the lease, not less"
 
@@ -188,7 +189,7 @@ async def test_instances_from_before_the_start_are_watched_too() -> None:
     async with serving(UNAVAILABLE) as fake, watching() as house:
         instance = await house.register(fake.port, quick(failures=1))
         async with watching() as next_house:
-            next_house.registry.restore(instance, now=time.monotonic())
+            next_house.registry.restore(instance, now=clock())
             await until(lambda: next_house.served() == 0)
             assert next_house.log.kinds() == [Kind.RESTORED, Kind.FAILING]
 
