@@ -83,23 +83,29 @@ def wrong(history: History) -> list[str]:
     by_service: dict[str, list[Life]] = {}
     for life in history.lives:
         by_service.setdefault(life.service, []).append(life)
-    found = [
-        text
-        for answer in sorted(history.answers, key=lambda answer: answer.asked)
-        for life in by_service.get(answer.service, ())
-        if (text := _wrong(answer, life, history)) is not None
-    ]
-    return list(dict.fromkeys(found))
+    found: dict[str, None] = {}
+    fresh: dict[str, float] = {}  # by node, when it was asked last whose answer was not old
+    for answer in sorted(history.answers, key=lambda answer: answer.asked):
+        behind = _behind(answer, history)
+        known = (
+            behind if not answer.stale else min(fresh.get(answer.node, 0.0), float("inf") if behind is None else behind)
+        )
+        for life in by_service.get(answer.service, ()):
+            if (text := _wrong(answer, life, history, behind, known)) is not None:
+                found[text] = None
+        if not answer.stale:
+            fresh[answer.node] = answer.asked
+    return list(found)
 
 
-def _wrong(answer: Answer, life: Life, history: History) -> str | None:
+def _wrong(answer: Answer, life: Life, history: History, behind: float | None, known: float | None) -> str | None:
+    """`behind`: since when the node could not hear etcd; `known`: whom it must know has come before that. None: it could, and everybody."""
     promise, is_served = history.promise, life.ip in answer.served
     who = f"{life.service} {life.ip} at {answer.node} over {answer.how}"
-    behind = _behind(answer, history)
     if not is_served:
         is_alive = life.goodbye is None and not life.unsure and answer.answered <= life.beats
         is_old_enough = life.known + promise.visible <= answer.asked
-        is_known_there = behind is None or life.known + promise.visible < behind
+        is_known_there = known is None or life.known + promise.visible < known
         return f"missing, though healthy: {who}" if is_alive and is_old_enough and is_known_there else None
     if behind is not None:
         return None  # it says that it is old, and drops nobody

@@ -56,6 +56,16 @@ def test_one_that_came_while_the_node_was_cut_off_may_be_missing_there() -> None
     assert wrong(history(late, (72, False), cut=(40, 70)))
 
 
+def test_one_that_came_since_a_node_said_nothing_old_last_may_be_missing_where_it_says_that_it_is_old() -> None:
+    late = Life("web", "10.0.0.1", known=50.0, beats=100.0, at="a")
+    found = history(late, (49, False), (60, False))
+    assert wrong(found)
+    found.answers[1] = found.answers[1]._replace(stale=True)
+    assert not wrong(found)
+    found.answers.insert(1, found.answers[0]._replace(asked=52.0, answered=52.01, served=frozenset({late.ip})))
+    assert wrong(found), "it was known there"
+
+
 def test_a_silent_node_s_instances_have_their_lease_from_the_end_of_its_silence() -> None:
     what = history(life(silent=True), (130, True))
     what.ended.append(Interval("a", 99, 128))

@@ -327,7 +327,9 @@ async def survives(
         try:
             for name in "abc":
                 await nodes.start(name)
-            world = World(cluster, nodes, Promise(lease=TTL + 2 * settings.get("ETCD_FLUSH_SECONDS", FLUSH)))
+            flush = settings.get("ETCD_FLUSH_SECONDS", FLUSH)
+            # What does not say that it is old is so by three flushes at most.
+            world = World(cluster, nodes, Promise(lease=TTL + 2 * flush, visible=3 * flush + 1.5))
             async with asyncio.timeout(_LIMIT):
                 await world.live(fault)
             return world
