@@ -22,6 +22,7 @@ from discovery.store.brake import Brake
 from discovery.store.reaper import Reaper
 from discovery.store.registration import Register
 from tests.driven import DrivenRegistry
+from tests.patient import clock
 from tests.store.making import a_registry, spec
 from tests.waiting import until
 
@@ -32,13 +33,17 @@ LOOPBACK = Caller("127.0.0.1")
 class House:
     def __init__(self, max_seconds: float = 60.0) -> None:
         self.ahead = -60.0  # of the wall: all that is registered now has beaten for a while later
+        self.passed = 0.0  # seconds that nobody was run in
         brake = Brake(30, max_seconds, 1.0, TTL, Random(1))
         self.registry: DrivenRegistry = a_registry(
-            lease_ttl=TTL, started_at=time.monotonic(), brake=brake, max_instances=1000, cleanup_interval=60.0
+            lease_ttl=TTL, started_at=self.clock(), brake=brake, max_instances=1000, cleanup_interval=60.0
         )
-        self.plugin = BrakeProbe(self.registry, time.monotonic)
+        self.plugin = BrakeProbe(self.registry, self.clock)
         self.seams = Seams(followers=self.registry.followers)
-        self.engine = LocalEngine(self.registry, time.monotonic, lambda: time.time() + self.ahead, self.seams)
+        self.engine = LocalEngine(self.registry, self.clock, lambda: time.time() + self.ahead, self.seams)
+
+    def clock(self) -> float:
+        return clock() + self.passed
 
     async def register(self, port: int, by: Caller = LOOPBACK, name: str = "web", **fields: Any) -> Instance:
         return await self.engine.submit(Register(spec(name, **{"ip": "127.0.0.1", "port": port, **fields})), by)
@@ -60,7 +65,7 @@ async def house() -> AsyncIterator[House]:
     found = House()
     found.plugin.install(found.seams)
     await found.plugin.open(found.engine)
-    reaper = Reaper(found.registry, found.engine, time.monotonic)
+    reaper = Reaper(found.registry, found.engine, found.clock)
     reaper.start()
     try:
         yield found
@@ -91,11 +96,11 @@ async def test_whose_port_refuses_is_out_and_whose_accepts_is_first_of_the_suspe
             found.ahead = 0.0
             await until(lambda: found.probed(hung) is Probed.ACCEPTED)
             await until(lambda: {found.status(each) for each in dead} == {Status.UNHEALTHY})
-            late = time.monotonic() - max(found.registry.at(each.id).lease.expires_at for each in dead)
+            late = found.clock() - max(found.registry.at(each.id).lease.expires_at for each in dead)
             print(f"out {late:.3f} s after their leases")
             service = found.registry.service("web")
             assert service is not None
-            assert [each.instance for each in service.served(time.monotonic())] == [found.registry.at(hung.id).instance]
+            assert [each.instance for each in service.served(found.clock())] == [found.registry.at(hung.id).instance]
             assert found.asked == 4
 
 
@@ -119,7 +124,7 @@ async def test_one_that_is_held_and_makes_way_in_one_commit_keeps_nobody_else_fr
         found.registry.adopt(found.registry.settings._replace(max_instances_per_service=4))
         dead = [await found.register(port) for port in gone[:4]]
         found.ahead = 0.0
-        time.sleep(TTL)  # noqa: ASYNC251  # nobody notices that their leases run out
+        found.passed += TTL  # nobody notices that their leases run out
         await found.register(gone[4])
         await until(lambda: [found.registry.find(each.id) is None for each in dead].count(True) == 1)
         left = [each for each in dead if found.registry.find(each.id) is not None]
@@ -157,8 +162,8 @@ async def test_at_most_200_a_second_are_asked(gone: list[int]) -> None:
             await found.register(1 + number, Caller("127.0.0.1", "ci"), name=f"web-{number % 60}", ip="127.0.0.77")
         found.ahead = 0.0
         await until(lambda: found.asked > 0)
-        started, before = time.monotonic(), found.asked
+        started, before = found.clock(), found.asked
         await asyncio.sleep(0.5)
         late = 0.2  # that many seconds of a busy loop are made up for
-        assert found.asked - before <= 200 * (time.monotonic() - started + late) + 4
+        assert found.asked - before <= 200 * (found.clock() - started + late) + 4
         await until(lambda: found.asked >= 300)

@@ -17,7 +17,8 @@ WWW = "www.example.com"
 @contextmanager
 def forwarding(fakes: list[FakeUpstream], **settings: Any) -> Iterator[Discovery]:
     to = ",".join(str(fake.address) for fake in fakes)
-    with running(FORWARD_TO=to, HEARTBEAT_TIMEOUT_SECONDS=3600, **settings) as server:
+    patient = {"HEARTBEAT_TIMEOUT_SECONDS": 3600, "FORWARD_TIMEOUT_SECONDS": 30}
+    with running(**patient | {"FORWARD_TO": to} | settings) as server:
         server.register("shop", "10.0.0.1")
         yield server
         assert "Traceback" not in "\n".join(server.log)
