@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# The library of Debian's package faketime, as ld.so(8) finds it, for LD_PRELOAD. The program of that name stands between a test and the
+# signals that it sends, and fails where one that was killed had the same process id.
+FAKETIME = "/usr/$LIB/faketime/libfaketimeMT.so.1"
 # Of packages that are not installed, but lie there: tests/run says why.
 UNPACKED = Path(__file__).parents[1] / ".venv" / "unpacked"
 _MORE = ("/usr/sbin", "/sbin", "/usr/lib/systemd", f"{UNPACKED}/usr/lib/systemd")

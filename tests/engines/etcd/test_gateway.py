@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
-from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from discovery.engines.etcd.messages import (
 )
 from tests.engines.etcd.cluster import EtcdCluster, Proxy, answers, cluster_of
 from tests.ports import free_port
-from tests.programs import program
+from tests.programs import FAKETIME, program
 from tests.waiting import LIMIT, until
 
 
@@ -203,21 +203,23 @@ async def test_it_speaks_tls_with_a_certificate_of_its_own(tmp_path: Path) -> No
     from discovery.engines.etcd.settings import EtcdSettings
 
     def make() -> None:
-        def openssl(*arguments: str, when: Sequence[str] = ()) -> None:
-            subprocess.run([*when, program("openssl"), *arguments], check=True, capture_output=True, cwd=tmp_path)
+        def openssl(*arguments: str, **more: str) -> None:
+            command = [program("openssl"), *arguments]
+            subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, env={**os.environ, **more})
 
         openssl(
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", "-days", "2",
         )  # fmt: skip
-        past = (program("faketime"), "2020-01-01")  # OpenSSL's own option for this came with 3.4
-        for name, when in (("server", ()), ("node", ()), ("expired", past)):
+        program("faketime")  # OpenSSL's own option for this came with 3.4
+        past = {"LD_PRELOAD": FAKETIME, "FAKETIME": "2020-01-01 00:00:00"}
+        for name in ("server", "node", "expired"):
             openssl(
                 "req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}",
             )  # fmt: skip
             (tmp_path / "ext").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
             openssl(
                 "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem",
-                "-days", "2", "-extfile", "ext", when=when,
+                "-days", "2", "-extfile", "ext", **(past if name == "expired" else {}),
             )  # fmt: skip
 
     await asyncio.to_thread(make)

@@ -13,16 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.engines.etcd.cluster import EtcdCluster, leader_of
-from tests.programs import program
+from tests.programs import FAKETIME, program
 from tests.stories.cluster.nodes import FLUSH, TTL, engine, etcdctl
 from tests.stories.faults.world import LONG, World, survives
 from tests.stories.process import ROOT
 
-# Seconds: long enough for every lease to end that ends by mistake.
 # The last commit of the version before nodes compared all that a decision reads.
 OLDER = "61e47f9"
-# The library of Debian's package faketime, as ld.so(8) finds it; the program of that name would stand between a node and its signals.
-FAKETIME = "/usr/$LIB/faketime/libfaketimeMT.so.1"
 
 
 async def busy(world: World) -> None:
