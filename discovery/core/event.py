@@ -71,6 +71,16 @@ class InstanceEvent(NamedTuple):
         assert instance is not None
         return instance
 
+    @property
+    def takes_out(self) -> bool:
+        """Whoever brought it about asked for the instance to be out of answers. It comes back into a drain or a window by itself."""
+        before, after = self.before, self.after
+        if before is None or after is None or after.status is before.status or self.renews:
+            return False
+        if after.status is Status.DRAINING:
+            return not before.draining
+        return after.status is Status.MAINTENANCE and before.status is not Status.UNHEALTHY
+
 
 class KeyForm(NamedTuple, Generic[K]):
     """How a key is written. `parts`: what people see of it, by name, with their schemas; `service` and `ip` among them if it has any.

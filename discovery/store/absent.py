@@ -12,7 +12,7 @@ from discovery.core.address import place_text
 from discovery.core.caller import Caller
 from discovery.core.event import InstanceEvent, Kind, instant_of
 from discovery.core.name import fold
-from discovery.core.status import TAKEN_OUT, Status
+from discovery.core.status import Status
 from discovery.store.explain import account, refusal, since_of
 from discovery.store.service import Entry, Service
 from discovery.store.state import Gone, State, WallOf
@@ -51,7 +51,7 @@ def remember(registry: State, told: Iterable[tuple[InstanceEvent, float, Caller]
                 id not in known and after.status is entry.status is not Status.FAILING
             ):  # of which the instance itself knows since when
                 entry.since = instant_of(event, wall)
-            if after.status in TAKEN_OUT:
+            if event.takes_out:
                 entry.asker = entry.asker or by.asker
         known.add(id)
 

@@ -174,8 +174,10 @@ class Registry(State):
         entry.index = commit.index
         if after.status is not before.status:
             entry.since = instant_of(event, commit.wall)
-            if after.status in TAKEN_OUT and not event.renews:
+            if event.takes_out:
                 entry.asker = commit.by.asker
+            elif after.status in TAKEN_OUT and not event.renews:
+                entry.asker = None  # a window was over, and it drains since long before
         if event.renews:
             if before.status in SILENT and not entry.lease.alive(at):
                 entry.lease.renewed_at = at  # it was away: that is no gap between two heartbeats

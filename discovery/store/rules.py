@@ -242,12 +242,6 @@ def forget_drain(txn: Transaction, key: Key, reason: str) -> Drained | None:
     return drained
 
 
-def forget_absent(txn: Transaction, which: Key | str, reason: str) -> Instance | None:
-    """Of one that is not registered, by key: its drain is forgotten, if it was remembered."""
-    drained = forget_drain(txn, which, reason) if isinstance(which, Key) else None
-    return drained.instance(which) if drained is not None and isinstance(which, Key) else None
-
-
 # -- maintenance windows
 
 

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from discovery.core.instance import Instance, Key
 from discovery.core.maintenance import Scope
 from discovery.store.errors import UnknownInstance
-from discovery.store.rules import forget_absent
+from discovery.store.rules import forget_drain
 from discovery.store.service import Entry
 from discovery.store.transaction import Transaction
 
@@ -84,6 +84,6 @@ def named_or_absent(txn: Transaction, which: Key | str, reason: str) -> Entry | 
     try:
         return named_entry(txn, which)
     except UnknownInstance:
-        if (absent := forget_absent(txn, which, reason)) is None:
-            raise
-        return absent
+        if isinstance(which, Key) and (drained := forget_drain(txn, which, reason)) is not None:
+            return drained.instance(which)
+        raise

@@ -74,7 +74,9 @@ def test_what_the_history_remembers_of_before_the_start_is_told_until_something_
     def told(service: str) -> str:
         return absent(again, service, START, sees_names=True)
 
-    takes_out = InstanceEvent(Kind.DRAINING, "web", drained.with_status(Status.HEALTHY), drained, "…")
+    takes_out = InstanceEvent(
+        Kind.DRAINING, "web", drained._replace(draining_since=None, status=Status.HEALTHY), drained, "…"
+    )
     remember(
         again,
         [

@@ -15,7 +15,7 @@ from discovery.core.status import Status
 from discovery.store.absent import not_healthy, why_none
 from discovery.store.damping import Damping
 from discovery.store.explain import Account, accounts, told
-from discovery.store.operations import Drain, Maintain
+from discovery.store.operations import Drain, EndMaintenance, Maintain
 from discovery.store.refused import Why
 from discovery.store.registration import Register, Report
 from discovery.store.service import Entry, NodeStatus, Override, Service, served
@@ -131,6 +131,12 @@ def test_what_changed_it_since_is_not_taken_for_who_took_it_out() -> None:
     assert entry.instance.status is Status.UNHEALTHY
     registry.carry_out(Register(spec(weight=7)), START + 3 + TTL, wall(START + 3 + TTL), web)
     assert explained(registry, START + 3 + TTL, sees_names=True)[0].by == OPS, "and not who came back"
+    window, other = Window("a new disk", wall(START + 600)), Caller("10.0.0.8", "other")
+    registry.carry_out(Maintain(Scope("web"), window), START + 4 + TTL, wall(START + 4 + TTL), other)
+    assert explained(registry, START + 5 + TTL, sees_names=True)[0].by == other
+    registry.carry_out(EndMaintenance(Scope("web"), "done"), START + 6 + TTL, wall(START + 6 + TTL), other)
+    [found] = explained(registry, START + 7 + TTL, sees_names=True)
+    assert (found.status, found.by) == (Status.DRAINING, None), "it was not who ended the window"
 
 
 def test_maintenance_says_its_reason_and_its_end() -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from discovery.core import exact_json
 from discovery.core.checked import text
+from discovery.core.codec import OfShape
 from discovery.core.kinds import RegistrySettings
 from discovery.engines.etcd.gateway import Etcd
 from discovery.engines.etcd.messages import EtcdError, put, unchanged_since
@@ -69,8 +70,8 @@ def new_cluster() -> str:
 
 def loads(octets: bytes) -> Conf:
     """ValueError."""
-    found = exact_json.loads(octets)
-    try:
+    with OfShape("object of settings"):
+        found = exact_json.loads(octets)
         _check(found)
         given = {name: found[name] for name in Conf._fields if name in found}
         given["settings"] = RegistrySettings(**{field: found[name] for name, field in SETTINGS.items()})
@@ -78,10 +79,6 @@ def loads(octets: bytes) -> Conf:
         known = {*Conf._fields, *SETTINGS}
         given["more"] = {name: value for name, value in found.items() if name not in known} or _NOTHING
         return Conf(**given)
-    except KeyError as error:
-        raise ValueError(f"it has no {error}") from None
-    except (TypeError, AttributeError):
-        raise ValueError("it is no object of settings") from None
 
 
 class Shared(NamedTuple):
