@@ -128,4 +128,5 @@ def test_a_service_may_be_called_as_every_object_has_a_property(visit: Visits, s
         page.get_by_role("main").get_by_role("link", name=name, exact=True).first.click()
         expect(page.get_by_role("heading", level=1)).to_contain_text(name)
         expect(page.get_by_role("main")).to_contain_text("10.6.6.6:666")
+        expect(page.get_by_role("main").get_by_role("img").first).to_have_attribute("aria-label", "1 healthy")
         page.go_back()

@@ -37,8 +37,11 @@ export function start() {
   });
 }
 
-/** By the key of a service: how many fell silent within the last hour, are not back, and listed no more. */
-export const goneOf = () => stats.value?.goneLastHour.lost.removed ?? {};
+/** Of a service, by its key: how many fell silent within the last hour, are not back, and listed no more. */
+export function goneOf(key) {
+  const removed = stats.value?.goneLastHour.lost.removed ?? {};
+  return Object.hasOwn(removed, key) ? removed[key] : 0; // one may be called "constructor"
+}
 
 /** Where DNS is answered, for who asks from where this page is. */
 export const dns = () => dnsPlace(stats.value, location.hostname);

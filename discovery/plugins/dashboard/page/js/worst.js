@@ -11,9 +11,9 @@ const planned = ({ counts }) => counts.maintenance + counts.draining;
 /** Of a group: those that have nobody left in the answers, and not by intention, stand before all others. */
 const badness = (group, gone) => (broken(group, gone) + group.counts.lapsed && !served(group) ? 1 : 0) + share(broken(group, gone), group, gone);
 
-/** For groups that are in the order of their names: those that are as bad stay in it. `gone`: how many have left it lately, by its key. */
-export const worseGroup = (gone = {}) => (a, b) =>
-  badness(b, gone[b.key] ?? 0) - badness(a, gone[a.key] ?? 0) || share(planned(b), b, 0) - share(planned(a), a, 0);
+/** For groups that are in the order of their names: those that are as bad stay in it. `gone(key)`: how many have left it lately. */
+export const worseGroup = (gone = () => 0) => (a, b) =>
+  badness(b, gone(b.key)) - badness(a, gone(a.key)) || share(planned(b), b, 0) - share(planned(a), a, 0);
 
 const share = (part, group, gone) => part / (group.living + gone || 1);
 const rank = (instance) => RANKS.indexOf(stateOf(instance)); // one that this page does not know is the worst

@@ -54,7 +54,7 @@ export function Service() {
 
 function Head({ service, name }) {
   const window = service && store.table.serviceWindow(service.key);
-  const gone = (service && goneOf()[service.key]) ?? 0;
+  const gone = service ? goneOf(service.key) : 0;
   return html`<p class="path"><a href="?">Services</a> /</p>
     <div class="title"><h1>${shown(service?.name ?? name)}</h1>
       ${service && html`<span class="glance"><${Bar} counts=${service.counts} gone=${gone} /><span>${number(service.healthy)} of ${number(service.living)} healthy${gone > 0 && html`, <a href=${href({ view: "gone" })}>${number(gone)} gone within the last hour</a>`}</span></span><${ServiceActions} service=${service} />`}</div>

@@ -36,7 +36,7 @@ export function Services() {
   const { q = "", status, sort } = place.value;
   const statuses = listed(status);
   const found = groupsWith(table.serviceList(), q, statuses);
-  const services = sort === "name" ? found : found.toSorted(sort === "changed" ? byChange : worseGroup(goneOf()));
+  const services = sort === "name" ? found : found.toSorted(sort === "changed" ? byChange : worseGroup(goneOf));
   return html`<h1>Services</h1>
     <${GoneLately} />
     <${Chips} counts=${countsOf(table, q)} chosen=${statuses} />
@@ -63,7 +63,7 @@ function Chips({ counts, chosen }) {
 
 function row(service) {
   const { counts } = service;
-  const gone = goneOf()[service.key] ?? 0;
+  const gone = goneOf(service.key);
   const out = STATES.filter((status) => status !== "healthy" && counts[status]);
   return html`<${Cell} of="name"><a href=${href({ view: "service", service: service.key })}>${shown(service.name)}</a><//>
     <${Cell} of="health"><${Bar} counts=${counts} gone=${gone} /><//>
