@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
@@ -75,7 +76,7 @@ def refused(error: Refused) -> str:
         guess = f"{f'{known}; ' if known else ''}{f'did you mean {near}? ' if near else ''}"
         return (
             f"no service {name} is registered; {guess}`discovery get services` lists those that are, "
-            f"`discovery history {name}` says what became of it"
+            f"`discovery history {shlex.quote(name)}` says what became of it"
         )
     if error.status in (404, 405) and (error.code in _UNKNOWN_TO_IT or not error.code):
         return f"this registry is older than this command, which asks for what it does not have: {error}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from shlex import quote
 
 from discovery.core.check_states import failing_since
 from discovery.core.event import RESTORE, Commit, InstanceEvent, Kind, instant_of
@@ -203,7 +204,7 @@ def _lost(wall: float, emptied: bool, name: str, service: _Service) -> str | Non
     left = f"{name} has {service.served or 'none'} of {before} instances left since {since}"
     return (
         f"{left}: {service.missing} fell silent or failed their checks; "
-        f"`discovery explain {name}` and `discovery history {name} --since {since}` say of each why"
+        f"`discovery explain {quote(name)}` and `discovery history {quote(name)} --since {since}` say of each why"
     )
 
 
@@ -212,7 +213,7 @@ def _flapping(name: str, service: _Service) -> str | None:
         return None
     return (
         f"{service.flapping} of {service.listed} instances of {name} came and went too often: served only where nothing better is left; "
-        f"`discovery history {name}` says why"
+        f"`discovery history {quote(name)}` says why"
     )
 
 
@@ -221,7 +222,7 @@ def _held(name: str, service: _Service) -> str | None:
         return None
     return (
         f"{service.suspects} of {service.listed} instances of {name} fell silent together; the brake holds them: served behind the healthy "
-        f"ones; can their hosts reach this server? `discovery explain {name}` says until when"
+        f"ones; can their hosts reach this server? `discovery explain {quote(name)}` says until when"
     )
 
 
@@ -265,5 +266,5 @@ def silent_imports(copies: Mapping[tuple[str, Status], int]) -> Mapping[str, str
 def _told(origin: str, silent: int, count: int) -> str:
     return (
         f"{silent} of {count} copies from {origin} are renewed no longer: they are suspects for the --hold of their import, and then go; "
-        f"does {origin} answer, and does `discovery import {origin} --follow` run, and say why?"
+        f"does {origin} answer, and does `discovery import {quote(origin)} --follow` run, and say why?"
     )

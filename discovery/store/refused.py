@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from shlex import quote
 from typing import NamedTuple
 
 from discovery.core.address import client_prefix
@@ -112,7 +113,7 @@ def _text(service: str, refused: Sequence[Refused]) -> str:
     count = "once" if times == 1 else f"{times} times"
     return (
         f"heartbeats of {which} of {service} are refused since {since}, {count}: {refused[-1].why.plain}; without one that is taken "
-        f"they are in no answer. `discovery explain {service}` says of each why"
+        f"they are in no answer. `discovery explain {quote(service)}` says of each why"
     )
 
 

@@ -113,6 +113,14 @@ def test_the_text_says_how_many_are_left_since_when_and_what_to_ask() -> None:
     )
 
 
+def test_what_is_to_be_typed_is_one_word_for_a_shell_whatever_the_name() -> None:
+    registry = a_house()
+    crowd(registry, 1, "web; rm -rf x")
+    silent(registry, range(1, 2))
+    [text] = texts(registry, END)
+    assert "`discovery explain 'web; rm -rf x'` and `discovery history 'web; rm -rf x' --since" in text
+
+
 def test_a_loss_holds_until_more_than_half_are_back_and_for_an_hour_at_most() -> None:
     registry = a_house()
     crowd(registry, 4)

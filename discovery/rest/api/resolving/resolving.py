@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from functools import partial
 from operator import attrgetter
+from urllib.parse import quote
 
 import orjson
 
@@ -266,7 +267,7 @@ class Resolving(Handlers):
             known = absent(self.registry, name, now, sees_names)
             message = (
                 f"No service {name} is registered{f'; {known}' if known else ''}; GET /services lists those that are, "
-                f"GET /history?service={name} what became of it"
+                f"GET /history?service={quote(name, safe='')} what became of it"
             )
             more = {"known": known} if known else {}
             return HttpError("SERVICE_UNKNOWN", message, serviceName=name, instanceCount=0, instances=[], **more)
@@ -277,7 +278,7 @@ class Resolving(Handlers):
         else:
             which = of_all if matching is None else f"the {len(meant)} of {of_all} that match"
             why = f"none of {which} is healthy{why_none(self.registry, service, meant, now)}"
-        message = f"Service {name} is known, but {why}; see GET /services/{name}"
+        message = f"Service {name} is known, but {why}; see GET /services/{quote(name, safe='')}"
         error = HttpError("NO_HEALTHY_INSTANCE", message, serviceName=name, instanceCount=0, instances=[])
         error.index = self.registry.index_of(name)
         return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from functools import partial
+from urllib.parse import quote
 
 from discovery.core.name import fold, service_name
 from discovery.core.schema import TEXT, WHOLE, list_of
@@ -84,7 +85,7 @@ class OneService(Handlers):
             more = {**more, "known": known}
         text = (
             f"No service {name} is registered{f'; {known}' if known else ''}. {guess}GET /services lists those that are, "
-            f"GET /history?service={name} what became of it"
+            f"GET /history?service={quote(name, safe='')} what became of it"
         )
         error = HttpError("SERVICE_UNKNOWN", text, serviceName=name, **more)
         error.index = self.registry.index_of(name)
