@@ -107,7 +107,8 @@ def test_dns_names_nobody_and_says_why_since_when(server: Discovery) -> None:
     silent = next(each for each in server.request("GET", "/services/web").body["instances"] if each["port"] == SILENT)
     text = ede(server, f"p{SILENT}.web.svc.local")
     assert text == (
-        f"web is known, 0 of 1 healthy (1 unhealthy), it is that since {silent['since'][11:19]}Z: its lease ran out: no heartbeat for 1 s"
+        f"p{SILENT}.web is known, 0 of 1 healthy (1 unhealthy), it is that since {silent['since'][11:19]}Z: "
+        "its lease ran out: no heartbeat for 1 s"
     )
     drained = ede(server, "p3.web.svc.local")
     assert drained.endswith("it is draining, somebody asked for it")
