@@ -22,6 +22,8 @@ from discovery.system.connecting import OUR_TROUBLE, connect, stream_socket
 
 # Octets of an answer that are read: any status line and, of an honest health page, usually all, so that its server sees no reset.
 MAX_ANSWER = 4096
+# Seconds. When time was up so long ago, this process was not run: the answer may have been here since.
+LATE = 0.25
 # TLS contexts that are kept, 50 KB each with the system's authorities: one for each `ca` of the checks.
 MAX_CONTEXTS = 64
 
@@ -73,6 +75,7 @@ async def probe(ip: str, port: int, check: Check, host: str = "") -> str | None:
     """
     answer = bytearray()
     trouble = None
+    ends = asyncio.get_running_loop().time() + check.timeout
     try:
         async with asyncio.timeout(check.timeout), _connected(ip, port, check, host or ip) as connection:
             if check.kind == HTTP:
@@ -82,6 +85,8 @@ async def probe(ip: str, port: int, check: Check, host: str = "") -> str | None:
 
                 return await serving(connection, check, authority(host or ip, port))
     except TimeoutError:
+        if asyncio.get_running_loop().time() > ends + LATE:
+            raise CannotProbe("this process stood still") from None
         trouble = f"no answer within {check.timeout:g} s"
     except ssl.SSLCertVerificationError as error:
         trouble = f"its certificate is not accepted: {error.verify_message}"

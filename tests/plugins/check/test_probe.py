@@ -294,3 +294,15 @@ def test_a_probe_that_is_cancelled_closes_its_connection(run: Run) -> None:
                 await task
 
     run(test())
+
+
+def test_where_this_process_stood_still_while_it_probed_nothing_is_said_of_the_other(run: Run) -> None:
+    """Its answer came in time, and was not read."""
+
+    async def test() -> None:
+        async with serving() as fake:
+            asyncio.get_running_loop().call_soon(time.sleep, 0.5)
+            with pytest.raises(CannotProbe, match="stood still"):
+                await probe("127.0.0.1", fake.port, Check(kind="http", id="http", path="/", timeout=0.1))
+
+    run(test())
