@@ -71,15 +71,21 @@ class InstanceEvent(NamedTuple):
         assert instance is not None
         return instance
 
-    @property
-    def takes_out(self) -> bool:
-        """Whoever brought it about asked for the instance to be out of answers. It comes back into a drain or a window by itself."""
+    def asker(self, by: Caller, known: Caller | None) -> Caller | None:
+        """Who asked for the instance to be out of answers, once `by` has brought this about; `known`: before it. None: nobody known.
+
+        Who drains comes back into the drain by itself. Who comes back into a window may have been away when it began.
+        """
         before, after = self.before, self.after
-        if before is None or after is None or after.status is before.status or self.renews:
-            return False
-        if after.status is Status.DRAINING:
-            return not before.draining
-        return after.status is Status.MAINTENANCE and before.status is not Status.UNHEALTHY
+        if before is None or after is None:
+            return None
+        if after.draining and not before.draining and after.status is not Status.MAINTENANCE:
+            return by.asker
+        if after.status is not Status.MAINTENANCE:
+            return known if after.draining and before.status is not Status.MAINTENANCE else None
+        if after.status is before.status:
+            return known
+        return None if self.renews or before.status is Status.UNHEALTHY else by.asker
 
 
 class KeyForm(NamedTuple, Generic[K]):

@@ -39,21 +39,26 @@ def absent(registry: State, name: str, now: float, sees_names: bool = False) -> 
 def remember(registry: State, told: Iterable[tuple[InstanceEvent, float, Caller]]) -> None:
     """What happened before this process began, the newest first, each with its time and who asked for it."""
     known = set[str]()  # of whom the latest change of status was seen
+    told = list(told)
     for event, wall, by in told:
         before, after, id = event.before, event.after, event.instance.id
         if before is not None and after is not None and before.status is after.status:
             continue
         if after is None and event.service not in registry.services:
             registry.gone.setdefault(event.service, Gone(wall, event.kind is Kind.EXPIRED, by.asker))
-        entry = registry.find(id)
-        if after is not None and entry is not None and entry.index <= registry.log.start:
-            if (
-                id not in known and after.status is entry.status is not Status.FAILING
-            ):  # of which the instance itself knows since when
-                entry.since = instant_of(event, wall)
-            if event.takes_out:
-                entry.asker = entry.asker or by.asker
+        entry = None if id in known else _untouched(registry, id)
+        if after is not None and entry is not None and after.status is entry.status is not Status.FAILING:
+            entry.since = instant_of(event, wall)  # one that fails knows by itself since when
         known.add(id)
+    for event, _, by in reversed(told):
+        if (entry := _untouched(registry, event.instance.id)) is not None:
+            entry.asker = event.asker(by, entry.asker)
+
+
+def _untouched(registry: State, id: str) -> Entry | None:
+    """None: something has happened to it since the start."""
+    entry = registry.find(id)
+    return entry if entry is not None and entry.index <= registry.log.start else None
 
 
 # -- of many at once, in one text: what DNS and errors say

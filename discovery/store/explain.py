@@ -78,7 +78,7 @@ def account(
     instance, status, lease = entry.instance, entry.status_at(now), entry.lease
     if entry.output is not None or instance.spec.checks:
         instance = entry.as_seen(now, wall_of)
-    own = _own(entry, status, sees_names)
+    own = _own(entry, status, now, sees_names)
     refused = registry.refused.of(instance.spec.key, entry, now) if registry.refused else None
     check = _last_check(registry, instance)
     is_due = instance.spec.lease is None and instance.lapsed_at is None
@@ -92,14 +92,15 @@ def account(
         more.append(f"its {refusal(refused, wall_of(now), sees_names)}")
     if check is not None and check.failure is not None and instance.failing is None:
         more.append(f"its last check failed: {check.failure}")
-    window, until = registry.window(instance), _until(entry, service, status)
+    is_doubted = own is _MAY_BEAT
+    window, until = registry.window(instance), None if is_doubted else _until(entry, service, status)
     who = entry.asker if sees_names and status in TAKEN_OUT else None
     why, served = told(instance, status, better, lease.term.seconds, window, who, own, more)
     return Account(
         instance, status, served, why,
         since_of(entry, status, own, wall_of),
         window.until if window is not None and status is Status.MAINTENANCE else None if until is None else wall_of(until),
-        who, _next(entry, status, until, refused is not None), wall_of(lease.renewed_at), beats, refused,
+        who, _next(entry, status, until, is_doubted, refused is not None), wall_of(lease.renewed_at), beats, refused,
         None if check is None else CheckResult(wall_of(check.at), check.failure),
     )  # fmt: skip
 
@@ -168,17 +169,13 @@ _MAY_BEAT = "it may beat at another node, of which this one does not hear: behin
 _SAID_GOODBYE = "it was taken out at this node, and etcd could not be told of that"
 
 
-def _own(entry: Entry, status: Status, sees_actors: bool) -> str | None:
+def _own(entry: Entry, status: Status, now: float, sees_actors: bool) -> str | None:
     """Why this process believes it, and nobody decided so."""
     override = entry.override
     if override is not None and status is override.status:
         return override.reason if sees_actors or override.beats else _SAID_GOODBYE
-    return _MAY_BEAT if _is_doubted(entry, status) else None
-
-
-def _is_doubted(entry: Entry, status: Status) -> bool:
-    """By this node alone."""
-    return status is Status.SUSPECT and entry.instance.status is not status and not entry.instance.spec.hold
+    is_held = entry.instance.spec.hold and entry.over(now)
+    return _MAY_BEAT if status is Status.SUSPECT and entry.instance.status is not status and not is_held else None
 
 
 def _failing(instance: Instance) -> str:
@@ -249,11 +246,11 @@ _NEXT = {
 }
 
 
-def _next(entry: Entry, status: Status, until: float | None, is_refused: bool) -> str:
+def _next(entry: Entry, status: Status, until: float | None, is_doubted: bool, is_refused: bool) -> str:
+    if is_doubted:
+        return "it is judged when that node is heard again, or is gone for good"
     if status is Status.SUSPECT and entry.instance.spec.hold:
         return _NEXT[Status.HEALTHY]
-    if _is_doubted(entry, status):
-        return "it is judged when that node is heard again, or is gone for good"
     if status is Status.FAILING and entry.lease.critical_at < math.inf:
         return "it is back when its checks pass, and deregistered if one fails for so long"
     if status is Status.FAILING and not entry.instance.spec.checks:
@@ -272,7 +269,8 @@ _LATE = 0.25
 
 
 def _beats(lease: Lease, grace: float, now: float, wall_of: WallOf) -> Beats:
-    every, last = lease.longest_gap or (lease.ttl - grace) / 3, wall_of(lease.renewed_at)  # as registering advises
+    # As registering advises; a check's deadline may have less of a grace than there is now.
+    every, last = lease.longest_gap or max(lease.ttl - grace, lease.ttl / 3) / 3, wall_of(lease.renewed_at)
     missed = int(max(0.0, (now - lease.renewed_at) / every - _LATE))
     return Beats(last, every, last + every, missed)
 

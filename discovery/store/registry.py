@@ -19,7 +19,7 @@ from discovery.core.instance import Instance, Key
 from discovery.core.kinds import WindowEvent, begun
 from discovery.core.lease import Lease, Term
 from discovery.core.maintenance import Scope
-from discovery.core.status import SILENT, TAKEN_OUT, Status
+from discovery.core.status import SILENT, Status
 from discovery.store import fits
 from discovery.store.checked_lease import CheckedLease
 from discovery.store.expiry import Expire
@@ -172,12 +172,9 @@ class Registry(State):
         if after.own is not before.own:
             entry.output = None
         entry.index = commit.index
+        entry.asker = event.asker(commit.by, entry.asker)
         if after.status is not before.status:
             entry.since = instant_of(event, commit.wall)
-            if event.takes_out:
-                entry.asker = commit.by.asker
-            elif after.status in TAKEN_OUT and not event.renews:
-                entry.asker = None  # a window was over, and it drains since long before
         if event.renews:
             if before.status in SILENT and not entry.lease.alive(at):
                 entry.lease.renewed_at = at  # it was away: that is no gap between two heartbeats

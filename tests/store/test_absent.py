@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from discovery.core.caller import Caller
+from discovery.core.caller import SERVER, Caller
 from discovery.core.event import InstanceEvent, Kind
 from discovery.core.instance import Key
 from discovery.core.status import Status
@@ -95,3 +95,16 @@ def test_what_the_history_remembers_of_before_the_start_is_told_until_something_
     again.drain(drained.id, False, "a test", START)
     again.drain(drained.id, True, "a test", START)
     assert again.at(drained.id).asker is None, "who did it last is not known, and nobody else is named"
+
+
+def test_who_took_it_out_once_is_not_remembered_as_who_did_so_last() -> None:
+    registry = a_registry()
+    kept = registry.register(spec(), START).instance
+    registry.drain(kept.id, True, "a test", START)
+    again = a_registry()
+    again.load(registry.snapshot(START, WALL), START, WALL)
+    [drained] = [each.instance for each in again]
+    takes_out = InstanceEvent(Kind.DRAINING, "web", kept, drained, "…")
+    brings_back = InstanceEvent(Kind.HEALTHY, "web", drained, kept, "…")
+    remember(again, [(takes_out, WALL, SERVER), (brings_back, WALL - 1, OPS), (takes_out, WALL - 2, OPS)])
+    assert again.at(drained.id).asker is None

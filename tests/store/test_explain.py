@@ -139,6 +139,24 @@ def test_what_changed_it_since_is_not_taken_for_who_took_it_out() -> None:
     assert (found.status, found.by) == (Status.DRAINING, None), "it was not who ended the window"
 
 
+@pytest.mark.parametrize("drains", [False, True])
+def test_who_took_it_out_before_is_not_taken_for_who_did_so_while_it_was_silent(drains: bool) -> None:
+    registry, alice, bob = a_registry(), Caller("10.0.0.1", "alice"), Caller("10.0.0.2", "bob")
+    entry = registry.register(spec(), START)
+    for on, at in ((True, START + 1), (False, START + 2)):
+        registry.carry_out(Drain(entry.instance.id, on, "a test"), at, wall(at), alice)
+    assert entry.asker is None
+    silent = START + 2 + TTL
+    registry.advance(silent, ALL)
+    assert entry.instance.status is Status.UNHEALTHY
+    window = Window("a new disk", wall(START + 600))
+    write = Drain(entry.instance.id, True, "a test") if drains else Maintain(Scope("web"), window)
+    registry.carry_out(write, silent + 1, wall(silent + 1), bob)
+    registry.carry_out(Register(spec()), silent + 2, wall(silent + 2), Caller("10.0.0.3", "web"))
+    [found] = explained(registry, silent + 3, sees_names=True)
+    assert (found.status, found.by) == ((Status.DRAINING, bob) if drains else (Status.MAINTENANCE, None))
+
+
 def test_maintenance_says_its_reason_and_its_end() -> None:
     registry = a_registry()
     registry.register(spec(), START)
@@ -185,14 +203,18 @@ def test_a_suspect_is_served_until_the_brake_lets_go() -> None:
     assert healthy.why == "its lease runs"
 
 
-def test_what_this_process_alone_believes_is_said_without_an_end_and_the_actor_only_to_whoever_may_know() -> None:
+@pytest.mark.parametrize("hold", [0.0, 30.0])
+def test_what_this_process_alone_believes_is_said_without_an_end_and_the_actor_only_to_whoever_may_know(
+    hold: float,
+) -> None:
     registry = a_registry()
-    entry = registry.register(spec(), START)
+    entry = registry.register(spec(hold=hold), START)
     entry.through = NodeStatus("other")
     entry.through.silent = True
     suspect = one(registry, START + 1)
     assert (suspect.served, suspect.since, suspect.until) == (True, None, None)
     assert "may beat at another node" in suspect.why
+    assert suspect.next == "it is judged when that node is heard again, or is gone for good"
     entry.override = Override(Status.DRAINING, "asked for by alice; etcd could not be told of that", beats=False)
     out = one(registry, START + 1)
     assert (out.served, "alice" in out.why, "taken out at this node" in out.why) == (False, False, True)
@@ -296,6 +318,10 @@ def test_a_check_with_a_shorter_deadline_than_the_grace_has_beats_and_the_lease_
     assert found.beats is not None
     assert found.beats.every == pytest.approx(1 / 3)
     assert one(registry, START + 10).why.startswith("its lease ran out: no heartbeat for 10 s")
+    registry.adopt(registry.settings._replace(etcd_flush_seconds=1.5))
+    found = one(registry, START + 1)
+    assert found.beats is not None
+    assert found.beats.every > 0, "the grace has grown to what the check's deadline is"
 
 
 def test_refused_heartbeats_are_told_with_the_names_to_those_alone_who_may_know() -> None:

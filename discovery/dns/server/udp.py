@@ -55,13 +55,14 @@ class UdpServer:
         turns().urgent.append(self._on_readable)
 
     async def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._sock)
-        # Who has asked is answered: a resolver waits for a second or more before it asks elsewhere. So many batches hold all that waits.
-        for _ in range(16):
-            self._on_readable()
-            while self._left is not None:
-                self._go_on()
-        turns().urgent.remove(self._on_readable)
+        """Started or not."""
+        if asyncio.get_running_loop().remove_reader(self._sock):
+            turns().urgent.remove(self._on_readable)
+            # Who has asked is answered: a resolver waits a second or more before it asks elsewhere. So many batches hold all that waits.
+            for _ in range(16):
+                self._on_readable()
+                while self._left is not None:
+                    self._go_on()
         self._sock.close()
 
     def _on_readable(self) -> None:

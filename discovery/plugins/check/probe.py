@@ -18,12 +18,11 @@ from functools import lru_cache
 from discovery.core.address import authority
 from discovery.core.check import GRPC, HTTP, Check
 from discovery.core.errors import DiscoveryError
+from discovery.store.clock import LATE
 from discovery.system.connecting import OUR_TROUBLE, connect, stream_socket
 
 # Octets of an answer that are read: any status line and, of an honest health page, usually all, so that its server sees no reset.
 MAX_ANSWER = 4096
-# Seconds. When time was up so long ago, this process was not run: the answer may have been here since.
-LATE = 0.25
 # TLS contexts that are kept, 50 KB each with the system's authorities: one for each `ca` of the checks.
 MAX_CONTEXTS = 64
 
@@ -85,7 +84,8 @@ async def probe(ip: str, port: int, check: Check, host: str = "") -> str | None:
 
                 return await serving(connection, check, authority(host or ip, port))
     except TimeoutError:
-        if asyncio.get_running_loop().time() > ends + LATE:
+        # When time was up so long ago, this process was not run: the answer may have been here since.
+        if asyncio.get_running_loop().time() > ends + LATE and _status(bytes(answer)) is None:
             raise CannotProbe("this process stood still") from None
         trouble = f"no answer within {check.timeout:g} s"
     except ssl.SSLCertVerificationError as error:

@@ -55,11 +55,11 @@ def instances(
 def _then(event: InstanceEvent, stored: StoredEvent, before: InstanceAt | None) -> InstanceAt:
     if event.after is None:
         return InstanceAt(event.instance, stored.wall, gone=stored)
-    ended = None if event.renews else event.lapsed_at
+    ended, by = None if event.renews else event.lapsed_at, event.asker(stored.by, before and before.by)
     if event.before is not None and event.before.status is event.after.status:
         known = InstanceAt(event.after, None) if before is None else before._replace(instance=event.after)
-        return known._replace(lease_end=ended)
-    return InstanceAt(event.after, instant_of(event, stored.wall), ended, by=stored.by.asker)
+        return known._replace(lease_end=ended, by=by)
+    return InstanceAt(event.after, instant_of(event, stored.wall), ended, by=by)
 
 
 def values_at(instant: float, known: Values, events: Iterable[StoredEvent]) -> Values:
@@ -78,7 +78,7 @@ Lasting = Mapping[str, tuple[Status, float, Caller | None]]
 
 def _as_it_lasts(each: InstanceAt, lasting: Lasting) -> InstanceAt:
     status, since, by = lasting.get(each.instance.id, (None, None, None))
-    return each if status is not each.instance.status else each._replace(since=since, by=each.by or by)
+    return each if status is not each.instance.status else each._replace(since=since, by=by or each.by)
 
 
 def accounts(then: ServiceAt, sees_names: bool, lasting: Lasting) -> list[Account]:

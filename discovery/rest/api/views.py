@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from heapq import nlargest
 
 import orjson
@@ -38,10 +38,14 @@ def brake_holds(services: Iterable[Service], times: Times) -> list[Json]:
     ]
 
 
-def gone_together(gone: Mapping[Key, float], is_listed: Callable[[Key], object]) -> Json:
-    """`gone`: since when each is. Who fails its checks or is drained is listed still."""
+def gone_together(gone: Mapping[Key, float], registered: Mapping[str, Service]) -> Json:
+    """`gone`: since when each is. Who fails its checks or is drained is listed still. `registered`: services, by folded name."""
     services = list(dict.fromkeys(key.service for key in gone))
-    removed = Counter(key.service for key in gone if not is_listed(key))
+    removed = Counter(
+        key.service
+        for key in gone
+        if (service := registered.get(key.service)) is not None and key[1:] not in service.entries
+    )
     return {
         "instances": len(gone),
         "serviceCount": len(services),

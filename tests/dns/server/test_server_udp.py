@@ -165,6 +165,13 @@ async def test_queries_that_wait_as_it_closes_are_answered(world: World) -> None
         assert [parsed(client.recv(4096)).id for _ in range(100)] == list(range(100))
 
 
+async def test_one_that_was_not_started_is_closed_too(world: World) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        await server.UdpServer(sock, world.responder.respond, lambda: 0.0).close()
+        assert sock.fileno() == -1
+
+
 async def test_closing_frees_the_port(world: World) -> None:
     async with serving(world) as served:
         await ask_udp(served.udp)

@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -296,13 +297,26 @@ def test_a_probe_that_is_cancelled_closes_its_connection(run: Run) -> None:
     run(test())
 
 
-def test_where_this_process_stood_still_while_it_probed_nothing_is_said_of_the_other(run: Run) -> None:
-    """Its answer came in time, and was not read."""
+def test_where_this_process_stood_still_while_it_probed_nothing_is_said_of_the_other(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer came in time, and was not read; one that was read counts."""
+    monkeypatch.setattr(import_module("discovery.plugins.check.probe"), "LATE", 0.2)
+    hurried = Check(kind="http", id="http", path="/", timeout=0.1)
+
+    async def answers_and_stays(writer: asyncio.StreamWriter) -> None:
+        writer.write(answered("503 Busy"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        time.sleep(0.5)  # noqa: ASYNC251 - nothing else of this loop is run meanwhile
+        await asyncio.sleep(0.5)
 
     async def test() -> None:
         async with serving() as fake:
             asyncio.get_running_loop().call_soon(time.sleep, 0.5)
             with pytest.raises(CannotProbe, match="stood still"):
-                await probe("127.0.0.1", fake.port, Check(kind="http", id="http", path="/", timeout=0.1))
+                await probe("127.0.0.1", fake.port, hurried)
+        async with serving(answers_and_stays) as fake:
+            assert await probe("127.0.0.1", fake.port, hurried) == "answered 503"
 
     run(test())

@@ -146,6 +146,21 @@ async def test_stats_counts_what_happened(api: Api) -> None:
     }
 
 
+async def test_stats_counts_by_name_those_that_went_of_services_that_have_others(api: Api) -> None:
+    """Which are in no list any more, however many services went as a whole."""
+    for number in range(110):
+        for port in (1, 2):
+            await api.register(name=f"whole-{number}", port=port)
+    await api.register(name="part", port=1)
+    await api.register(name="part", port=2)
+    for _ in range(6):
+        api.forward(3)
+        api.settle()
+        await api.post("/heartbeat", USER | {"name": "part", "port": 2})
+    lost = (await api.get("/stats")).body["goneLastHour"]["lost"]
+    assert (lost["serviceCount"], lost["removed"]) == (111, {"part": 1})
+
+
 async def test_health_says_that_it_is_alive(api: Api) -> None:
     api.forward(3600)
     reply = await api.get("/health")

@@ -54,7 +54,7 @@ _GONE = Shape(
         "since": or_null(TIME), "until": or_null(TIME),
     },
     "Instances that went within the last hour and are not back. `services`: at most eight, by name; `serviceCount`: all. `removed`: how "
-    "many of them are listed no more, of the hundred services with most.",
+    "many of them are listed no more, of the hundred services with most that have others.",
 )  # fmt: skip
 _GONE_LAST_HOUR = Shape(
     "GoneLastHour",
@@ -128,7 +128,7 @@ class ServerItself:
             "cleanupInterval": f"{registry.cleanup_interval:g}s",
             "instancesByStatus": {status.value: count for status, count in counts.items()},
             "goneLastHour": {
-                name: views.gone_together(gone, registry.find)
+                name: views.gone_together(gone, registry.services)
                 for name, gone in registry.losses.gone(self.times.wall()).items()
             },
             "servicesHeldByTheBrake": [service.name for service in registry.services.values() if service.hold],
