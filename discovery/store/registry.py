@@ -260,9 +260,8 @@ class Registry(State):
 
     def _adopt(self, instance: Instance, now: float, wall: float) -> InstanceEvent:
         term, silent, lapsed_at = self.term_of(instance.spec), instance.status in SILENT, instance.lapsed_at
-        since = lapsed_at or (
-            wall if silent else None
-        )  # since when others are what they are only those know who saw it
+        # Since when others are what they are, only those know who saw it.
+        since = lapsed_at or (wall if silent else None)
         if instance.status is Status.FAILING:
             since = failing_since(instance.own, instance.spec.checks, instance.checks)
         renewed_at = now - (wall - (lapsed_at or wall)) - term.seconds if silent else now

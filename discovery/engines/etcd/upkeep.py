@@ -107,9 +107,8 @@ class Upkeep:
         known, versions = self.registry.services, self.layout.versions(self.mirror.revisions)
         until = self._revisions[0] if len(self._revisions) == _IDLE_TIMES else 0
         self._revisions.append(self.mirror.revision)
-        idle = [
-            each for each in versions.items() if each[0] not in known and each[1] <= until
-        ]  # whoever registers puts it
+        # Whoever registers puts the version anew.
+        idle = [each for each in versions.items() if each[0] not in known and each[1] <= until]
         for service, version in idle[:_SWEPT_AT_ONCE]:
             key = self.layout.version(service)
             await self.etcd.txn([unchanged_since(key, version)], [delete(key)])

@@ -106,9 +106,8 @@ class Removing(Handlers):
             names.update(key.service for key in keys)
             write = DeregisterMany(keys, reason, service)
             task = asyncio.ensure_future(self.engine.submit(write, caller))
-            task.add_done_callback(
-                lambda task: task.cancelled() or task.exception()
-            )  # whoever asked may leave before the last part
+            # Whoever asked may leave before the last part.
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())
             under_way.append(task)
             turns().reserve(TURN)  # its task begins; they are made safe together
             await turns().over()
